@@ -1,0 +1,66 @@
+# The template's own commands: `make help` lists them.
+
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench describe lock clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: .venv/ready ## stamp out the default project in build/ and run its demo, from nothing to predictions
+	@rm -rf build/order-wait-times
+	@.venv/bin/cookiecutter . --no-input -o build
+	@$(MAKE) --no-print-directory -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv demo
+
+test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
+	.venv/bin/pytest
+
+lint: .venv/ready-to-test ## formatting, mistakes and types of the template's own code
+	.venv/bin/ruff format --check hooks tests tools benchmarks
+	.venv/bin/ruff check hooks tests tools benchmarks
+	.venv/bin/mypy hooks/pre_gen_project.py
+	.venv/bin/mypy hooks/post_gen_project.py
+	.venv/bin/mypy tests tools benchmarks --exclude benchmarks/peers
+
+bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)
+	@$(MAKE) --no-print-directory -C benchmarks bench
+
+describe: .venv/ready ## CSV=history.csv TARGET=delay: print the cookiecutter command for your own history
+	@.venv/bin/python tools/describe.py "$(CSV)" "$(TARGET)"
+
+lock: .venv/ready ## bring every requirements file up to date, the stamped-out ones too
+	$(LOCK) --group template -o requirements.txt
+	$(LOCK) --group template --group test -c requirements.txt -o requirements-test.txt
+	$(LOCK) --group clients -o requirements-clients.txt
+	rm -rf build/order-wait-times
+	.venv/bin/cookiecutter . --no-input -o build
+	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv lock
+	for file in requirements.txt requirements-uv.txt $(UNITS:%=%/requirements.txt) $(UNITS:%=%/requirements-dev.txt); do \
+	  cp build/order-wait-times/$$file "$(STAMPED)/$$file" || exit 1; done
+	$(MAKE) -C benchmarks lock
+
+UNITS := contract service model
+STAMPED := {{cookiecutter.project_slug}}
+LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-header --no-annotate
+
+clean: ## remove everything that the targets above made
+	rm -rf .venv .venv-clients build
+
+.venv/ready: requirements.txt
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/ready-to-test: requirements-test.txt .venv/ready
+	@.venv/bin/uv pip install --quiet --python .venv --require-hashes -r requirements-test.txt
+	@touch $@
+
+# Clients of the Open Inference Protocol that others wrote, apart from everything else.
+.venv-clients/ready: requirements-clients.txt .venv/ready
+	@echo "setting up .venv-clients"
+	@.venv/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-clients
+	@.venv/bin/uv pip sync --quiet --python .venv-clients --require-hashes requirements-clients.txt
+	@touch $@

@@ -1,0 +1,32 @@
+"""What a run needs, asked before anything is set up for it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+WRK = "wrk is not installed: `apt-get install wrk` on Debian and Ubuntu, or github.com/wg/wrk"
+PROC = "memory is read from /proc/PID/smaps_rollup, which Linux has: run this on Linux"
+PYTHON = "MLServer runs on Python 3.11 and 3.12: `make clean`, then `make bench PYTHON=python3.12`"
+
+
+def check() -> None:
+    """Return if everything is there.
+
+    Raises:
+        SystemExit: says in a line for each thing what is missing and how to get it.
+    """
+    missing = [
+        text
+        for text, there in {
+            WRK: shutil.which("wrk"),
+            PROC: Path("/proc/self/smaps_rollup").exists(),
+            PYTHON: sys.version_info < (3, 13),
+        }.items()
+        if not there
+    ]
+    if missing:
+        raise SystemExit("\n".join(missing))
+
+
+if __name__ == "__main__":
+    check()

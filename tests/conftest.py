@@ -1,0 +1,56 @@
+"""Stamping projects out, as a user would: through cookiecutter's command line."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = Path(__file__).parent.parent
+
+DEFAULTS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
+ANSWERS = DEFAULTS | {
+    "project_slug": "order-wait-times",
+    "description": "Predicts the wait seconds of each order",
+    "__plural": "orders",
+    "history": "none",
+}
+"""What cookiecutter makes of the defaults, but for the history."""
+
+Stamp = Callable[..., Path]
+"""`stamp(out, **answers)`: the folder of the new project, which is made in the folder `out`."""
+
+
+class StampFailed(Exception):
+    """The answers were refused; the message is all that was printed."""
+
+
+@pytest.fixture(scope="session")
+def stamp(tmp_path_factory: pytest.TempPathFactory) -> Stamp:
+    """Stamps projects out, untouched by the cookiecutter settings of whoever runs the tests."""
+    home = tmp_path_factory.mktemp("cookiecutter")
+    config = home / "config.yaml"
+    config.write_text(f"cookiecutters_dir: {home}\nreplay_dir: {home}\n")
+
+    def run(out: Path, **answers: str) -> Path:
+        out.mkdir(parents=True, exist_ok=True)
+        before = set(out.iterdir())
+        options = ["--no-input", "--config-file", str(config), "--output-dir", str(out)]
+        pairs = [f"{answer}={value}" for answer, value in answers.items()]
+        result = subprocess.run(
+            [sys.executable, "-m", "cookiecutter", str(TEMPLATE), *options, *pairs],
+            cwd=out,
+            env={**os.environ, "PWD": str(out)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        if result.returncode:
+            raise StampFailed(result.stdout)
+        (project,) = set(out.iterdir()) - before
+        return project
+
+    return run

@@ -1,0 +1,218 @@
+"""`make describe`: what it makes of a CSV is taken by the checks of the answers."""
+
+import csv
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ANSWERS, TEMPLATE, Stamp
+from describe import Unfit, describe, load_hook
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+SAMPLE = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "sample.csv"
+ROWS = 60
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """`write(name=cells, …)`: the path of a CSV with these columns, and the target `late`."""
+
+    def run(**columns: list[str]) -> str:
+        columns = {
+            "late": ["yes", "no"] * (ROWS // 2),
+            "good": ["1.5", "2"] * (ROWS // 2),
+            **columns,
+        }
+        path = tmp_path / "a history.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        return str(path)
+
+    return run
+
+
+def cells(*values: object) -> list[str]:
+    """A column that goes through these values again and again."""
+    return [str(values[number % len(values)]) for number in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        (cells(1.5, 2, "-3e2"), "x:float"),
+        (cells(1.5, 2, ""), "x:float?"),
+        (cells(3, 2, 1), "x:int"),
+        (cells(3, 2, ""), "x:int?"),
+        (cells("1.0", "2.0", ""), "x:float?"),
+        (cells(0, 1), "x:bool"),
+        (cells("True", "FALSE", ""), "x:bool?"),
+        (cells("yes", "true"), "x:category"),
+        (cells("Mon", "Tue", "Wed"), "x:category"),
+        (cells("a", ""), None),
+        (cells("a", "b", ""), "x:category?"),
+        (cells("01", "02", "007"), "x:category"),
+        (cells("Köln", 'the "Süd"', "🚀, too"), "x:category"),
+        (cells("NA", "EU"), "x:category"),
+        ([f"{number}.5" for number in range(ROWS)], "x:float"),
+    ],
+)
+def test_the_type_follows_the_cells(write: Write, column: list[str], field: str | None) -> None:
+    _, command = describe(write(x=column), "late")
+    features = f"features=good:float {field}" if field else "features=good:float"
+    assert features in shlex.split(command)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "reason"),
+    [
+        ("x", [f"2024-{1 + n % 12:02}-{1 + n % 28:02}" for n in range(ROWS)], "dates or times"),
+        ("x", cells("2024-05-01 10:00:00", "2024-05-02T11:00Z"), "dates or times"),
+        ("x", cells("31/12/2024", "1.2.24"), "dates or times"),
+        ("x", cells("5 January 2024", "Jan 6, 2024"), "dates or times"),
+        ("x", cells("10:15", "9:30"), "dates or times"),
+        ("x", [str(1000 + n) for n in range(ROWS)], "another whole number in every row"),
+        ("x", [f"A{n}" for n in range(ROWS)], "another text in every row"),
+        ("x", [f"note {n % 50}" for n in range(ROWS)], "free text, 50 different ones"),
+        ("x", cells("a" * 201, "b"), "free text"),
+        ("x", cells("two\nlines", "b"), "free text"),
+        ("x", cells("same"), "always 'same'"),
+        ("x", cells(""), "always empty"),
+        ("x", cells("1", "2", "NA"), "numbers but for 'NA'"),
+        ("x", cells("12345678901234567890", "12345678901234567891"), "beyond 2^53"),
+        ("Wait Time", cells(1, 2, 3), "rename the column to wait_time"),
+        ("waitTime", cells(1, 2, 3), "rename the column to wait_time"),
+        ("Größe (m²)", cells(1, 2, 3), "rename the column to gro"),
+        ("", cells(1, 2, 3), "not snake_case"),
+        ("Good", cells(1, 2, 3), "rename the column to use it"),
+        ("id", cells(1, 2, 3), "taken by the stamped code"),
+        ("user", cells(1, 2, 3), "taken by SQL"),
+        ("expected_late", cells(1, 2, 3), "taken by the stamped code"),
+    ],
+)
+def test_what_is_no_feature_is_left_out_and_said(
+    write: Write, name: str, column: list[str], reason: str
+) -> None:
+    remarks, command = describe(write(**{name: column}), "late")
+    assert "features=good:float" in shlex.split(command)
+    (remark,) = [line for line in remarks if "left out" in line]
+    assert remark.startswith(repr(name))
+    assert reason in remark
+
+
+def test_a_name_that_stands_twice_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "h.csv"
+    path.write_text("x,x,good,late\n" + "1,2,1.5,yes\n3,4,2.5,no\n5,6,1.5,no\n" * 20)
+    remarks, command = describe(str(path), "late")
+    assert "features=good:float" in command
+    assert sum("more than one column has this name" in line for line in remarks) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "fault"),
+    [
+        ({}, "gone", "no column 'gone', only 'late', 'good'"),
+        ({"late": cells("yes", "no", "")}, "late", "20 cells are empty"),
+        ({"late": cells("yes")}, "late", "always 'yes'"),
+        ({"late": [f"A{n}" for n in range(ROWS)]}, "late", "another text in every row"),
+        ({"Late": cells(1, 2)}, "Late", "not snake_case"),
+        ({"good": cells(1)}, "late", "no column is left to be a feature"),
+    ],
+)
+def test_what_cannot_be_described_is_said_in_one_line(
+    write: Write, columns: dict[str, list[str]], target: str, fault: str
+) -> None:
+    with pytest.raises(Unfit) as unfit:
+        describe(write(**columns), target)
+    assert fault in str(unfit.value)
+    assert "\n" not in str(unfit.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("h.csv", b"a,b\n1,2\n", "has 1 rows"),
+        ("h.csv", b"a,b\n1\n", "has 1 cells in row 1 (line 2), not 2"),
+        ("h.csv", b"\xff\xfe\x00", "is no CSV in UTF-8"),
+        ("h.csv", None, "cannot be read: No such file"),
+        ("{{ h }}.csv", b"a,b\n", "Jinja"),
+    ],
+)
+def test_a_bad_file_ends_with_one_line(
+    tmp_path: Path, name: str, content: bytes | None, fault: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    command = [sys.executable, str(TEMPLATE / "tools" / "describe.py"), str(tmp_path / name), "b"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert fault in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_numeric_target_may_differ_in_every_row(write: Write) -> None:
+    _, command = describe(write(late=[str(number) for number in range(ROWS)]), "late")
+    assert "target=late:int" in command
+
+
+def test_the_sample_is_described_as_its_default_answers(tmp_path: Path) -> None:
+    copy = tmp_path / "sample.csv"
+    copy.write_bytes(SAMPLE.read_bytes())
+    _, command = describe(str(copy), "wait_seconds")
+    answers = [f"{answer}={ANSWERS[answer]}" for answer in ("features", "target")]
+    assert shlex.split(command)[-3:-1] == answers
+
+
+def test_the_command_can_be_pasted(stamp: Stamp, write: Write, tmp_path: Path) -> None:
+    remarks, command = describe(write(region=cells("it's", "b", "")), "late")
+    assert "region:category? (20 missing; 2 values: b, it's)" in remarks
+    answers = dict(word.split("=", 1) for word in shlex.split(command)[4:])
+    project = stamp(tmp_path / "out", **answers)
+    header = (project / "data" / "history.csv").read_text("utf-8").splitlines()[0]
+    assert header == "good,region,late"
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
+CELL = st.one_of(
+    st.integers().map(str),
+    st.floats().map(str),
+    st.booleans().map(str),
+    st.sampled_from(["", "NA", "yes", "0", "1", "007", "2024-01-01", " ", "1e999", "1_0", "a,b"]),
+    TEXT,
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> dict[str, list[str]]:
+    """Columns of any name, each of a few values or of many."""
+    names = draw(
+        st.lists(TEXT | st.from_regex(r"[a-z]{1,6}", fullmatch=True), max_size=5, unique=True)
+    )
+    pools = [
+        draw(st.lists(CELL, min_size=1, max_size=draw(st.sampled_from([2, 4, 60])))) for _ in names
+    ]
+    return dict(zip(names, (cells(*pool) for pool in pools), strict=True))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(tables())
+def test_whatever_is_described_is_accepted(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: dict[str, list[str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(**columns)
+    target = next(iter(columns), "late")
+    try:
+        _, command = describe(path, target)
+    except Unfit:
+        _, command = describe(write(**columns | {"late": cells("yes", "no")}), "late")
+    answers = dict(word.split("=", 1) for word in shlex.split(command)[4:])
+    assert load_hook(**ANSWERS | answers).all_faults() == []

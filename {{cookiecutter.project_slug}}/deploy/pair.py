@@ -1,0 +1,175 @@
+"""Runs the service and its model server side by side, and stops both."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import PIPE
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from service.settings import load
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN = 60.0  # seconds
+STOP_WITHIN = 20.0  # seconds
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever proxy leads to others."""
+
+
+class Pair:
+    """Both processes as one: ready when the service says so, stopped together.
+
+    Args:
+        environment: what to set on top of this process's own environment, for both.
+        log: where the lines of both processes go, each behind the name of its process.
+
+    A model server is started only where MODEL_URL points to this machine; for `library:` the model
+    runs in the service's own process, and a remote one runs elsewhere.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> None:
+        os.chdir(ROOT)  # sockets, stores and databases are named relative to the project
+        os.environ.update(environment or {})
+        if log is None and sys.stdout.isatty():
+            os.environ.setdefault("LOG_FORMAT", "console")  # a person is reading
+        self.settings = load()
+        self.url = f"http://{self.settings.host}:{self.settings.port}"
+        self._log = log.open("w") if log else sys.stdout
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        self._check_port()
+        url = urlsplit(self.settings.model_url)
+        in_process = url.scheme == "library"
+        here = url.scheme == "http+unix" or (
+            url.scheme == "http" and url.hostname in LOOPBACK and url.path in ("", "/")
+        )
+        venv = "deploy/.venv" if in_process else "service/.venv"
+        if in_process:
+            os.environ["MODEL_STORE"] = url.path
+            self._do("make", "--silent", f"{venv}/ready")
+        if here or in_process:
+            self._train_the_first()
+        else:
+            print(f"starting no model server: {self.settings.model_url} is not ours to start")
+        self._do(f"{venv}/bin/service", "migrate")
+        try:
+            if here:
+                self._start("model", "model/.venv/bin/model", "serve")
+            self._start("service", f"{venv}/bin/service", "serve")
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def wait(self) -> None:
+        """Return when asked to stop; exit with a message as soon as one process has ended."""
+        while True:
+            self._check()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Stop the service first, so that no request loses its model half way."""
+        for number in ENDINGS:  # whoever is impatient must not leave a process behind
+            signal.signal(number, signal.SIG_IGN)
+        for name in ("service", "model"):
+            process = self._processes.pop(name, None)
+            if process is None:
+                continue
+            process.terminate()
+            try:
+                process.wait(STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _check_port(self) -> None:
+        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.settings.host, self.settings.port))
+            except OSError as error:
+                sys.exit(f"PORT: {self.url}: {error.strerror}; take another: PORT=8001 make up")
+
+    def _train_the_first(self) -> None:
+        if (Path(os.environ.get("MODEL_STORE", "")) / "manifest.json").exists():
+            return  # a single version, not a store of versions
+        known = subprocess.run(["model/.venv/bin/model", "versions"], check=False, stdout=PIPE)
+        if known.returncode == 0 and not known.stdout.strip():
+            self._do("model/.venv/bin/model", "train")
+
+    def _do(self, *command: str) -> None:
+        done = subprocess.run(command, check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
+
+    def _start(self, name: str, *command: str) -> None:
+        # A session of its own: Ctrl-C reaches this process alone, which stops both in order.
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._processes[name] = process
+        threading.Thread(target=self._copy_log, args=(name, process), daemon=True).start()
+
+    def _copy_log(self, name: str, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            self._log.write(f"{name:7} | {line}")
+            self._log.flush()
+
+    def _check(self) -> None:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                sys.exit(f"the {name} process has ended with status {process.returncode}")
+
+    def _wait_until_ready(self) -> None:
+        reason = "no answer"
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            self._check()
+            try:
+                with DIRECT.open(f"{self.url}/readyz", timeout=5):
+                    return
+            except urllib.error.HTTPError as error:
+                reason = error.read().decode(errors="replace")
+            except OSError as error:
+                reason = str(error)
+            time.sleep(0.1)
+        sys.exit(f"not ready after {READY_WITHIN:.0f} s: {reason}")
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM, and a terminal that is closed, stop a program the way Ctrl-C does."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in ENDINGS:
+        signal.signal(number, stop)

@@ -1,0 +1,262 @@
+"""The `model` command."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import ValidationError
+
+from contract import FEATURES, Features
+from model.artifact import Manifest
+from model.errors import ModelError
+from model.settings import Settings, load_settings
+from model.store import Store
+
+if TYPE_CHECKING:
+    from model.engine import Engine
+
+SOME_REJECTED = 3
+"""The exit status when rows were set aside; all others have their predictions."""
+SECONDS_A_LINE = 10.0
+
+pass_settings = click.make_pass_decorator(Settings)
+
+
+def main() -> None:
+    """Run the command; what a person can put right ends it with one line."""
+    try:
+        cli()
+    except ModelError as error:
+        click.echo(f"model: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group()
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Train, look at, and serve the private model."""
+    context.obj = load_settings()
+
+
+@cli.command()
+@click.option("--data", type=click.Path(path_type=Path), default="data/history.csv")
+@click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
+@click.option(
+    "--compile/--no-compile", "compiled", default=True, help="Compile the pipeline to ONNX."
+)
+@pass_settings
+def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None:
+    """Train a new version on a history, oldest row first."""
+    from model.engine import Engine
+    from model.history import read_history
+    from model.training import STEPS
+    from model.training import train as train_on
+
+    store = Store(settings.model_store)
+    with _progress(["read the history", *STEPS, "store and test"]) as step:
+        step("read the history")
+        history = read_history(data)
+        manifest, files = train_on(history, step, compiled=compiled)
+        step("store and test")
+        new = store.add(manifest, files)
+        Engine.load(store.folder(manifest.version))
+    if history.warning:
+        click.echo(f"WARNING: {history.warning}", err=True)
+    if promote:
+        store.promote(manifest.version)
+    _describe(store, store.read(manifest.version))
+    if not new:
+        click.echo("unchanged: this version was there already")
+
+
+@contextmanager
+def _progress(steps: list[str]) -> Iterator[Callable[[str], None]]:
+    """What to call as each step begins: moves a bar on a terminal, prints a line elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda name: click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
+        return
+    with click.progressbar(
+        length=len(steps),
+        label="training",
+        show_eta=False,
+        file=sys.stderr,
+        item_show_func=lambda name: name,
+    ) as bar:
+        yield lambda name: bar.update(steps.index(name) - bar.pos, name)
+        bar.update(len(steps) - bar.pos, "done")
+
+
+@cli.command()
+@pass_settings
+def versions(settings: Settings) -> None:
+    """List the versions, the current one marked, oldest first."""
+    store = Store(settings.model_store)
+    for manifest in store.versions():
+        mark = "*" if store.is_current(manifest) else " "
+        synthetic = "  SYNTHETIC DATA" if manifest.data.synthetic else ""
+        click.echo(
+            f"{mark} {manifest.version}  {manifest.created_at:%Y-%m-%d %H:%M:%S}"
+            f"  {manifest.data.rows} rows{synthetic}"
+        )
+
+
+@cli.command()
+@click.argument("version", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The manifest, as it is stored.")
+@pass_settings
+def show(settings: Settings, version: str | None, as_json: bool) -> None:
+    """Show a version, by default the current one."""
+    store = Store(settings.model_store)
+    manifest = store.read(version)
+    if as_json:
+        click.echo(manifest.model_dump_json(indent=2))
+    else:
+        _describe(store, manifest)
+
+
+@cli.command()
+@click.argument("version")
+@pass_settings
+def promote(settings: Settings, version: str) -> None:
+    """Make VERSION the current one; a server that runs serves it once it is started again."""
+    Store(settings.model_store).promote(version)
+    click.echo(f"current: {version}")
+
+
+@cli.command()
+@click.argument("rows", metavar="[ROW | FILE]", required=False)
+@click.option("--version", help="Ask this version instead of the current one.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Of a FILE: where the predictions go, .csv or .parquet.  [default: beside it]",
+)
+@click.option("--overwrite", is_flag=True, help="Of a FILE: replace predictions made before.")
+@pass_settings
+def predict(
+    settings: Settings, rows: str | None, version: str | None, output: Path | None, overwrite: bool
+) -> None:
+    """Predict for ROW, a JSON object; for each line of JSON on standard input; or for the rows of a
+    FILE, .csv or .parquet.
+
+    The predictions of data/rows.csv go to data/rows.predictions.csv; rows that do not fit the
+    contract go to data/rows.rejected.csv with the reason, and the exit status is 3. Stopped in the
+    middle, the same command goes on where it was.
+    """
+    from model.engine import Engine
+
+    engine = Engine.load(Store(settings.model_store).folder(version))
+    if rows is not None and not rows.lstrip().startswith("{"):
+        _predict_file(engine, Path(rows), output, overwrite)
+        return
+    if output or overwrite:
+        raise click.UsageError("--output and --overwrite are for a FILE")
+    for number, line in enumerate([rows] if rows is not None else sys.stdin, start=1):
+        try:
+            features = Features.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the row"
+            raise ModelError(f"row {number}: {where}: {first['msg']}") from None
+        columns = {each.name: [getattr(features, each.name)] for each in FEATURES}
+        click.echo(json.dumps(engine.predict(columns).rows(engine.manifest.classes)[0]))
+
+
+def _predict_file(engine: "Engine", file: Path, output: Path | None, overwrite: bool) -> None:
+    from model.bulk.job import Job
+
+    job = Job(engine, file, output, overwrite=overwrite)
+    try:
+        running = job.run()
+        progress = next(running)
+        if progress.place.row:
+            click.echo(f"going on after row {progress.place.row:,}", err=True)
+        with _rows_done(job.size, progress.place.row) as tell:
+            for progress in running:
+                tell(progress.place.offset, progress.place.row)
+    except KeyboardInterrupt:
+        raise ModelError(f"{file}: stopped; the same command goes on where it was") from None
+    click.echo(f"{progress.predicted:,} rows predicted in {job.output}", err=True, nl=False)
+    if progress.rejected:
+        click.echo(f", {progress.rejected:,} set aside in {job.rejects}", err=True)
+        sys.exit(SOME_REJECTED)
+    click.echo(err=True)
+
+
+@contextmanager
+def _rows_done(size: int, before: int) -> Iterator[Callable[[int, int], None]]:
+    """What to call after each batch with the offset of its end and the rows so far.
+
+    It moves a bar on a terminal, and prints a line now and then elsewhere. The rows that were done
+    before say nothing about today's speed.
+    """
+    start = last = monotonic()
+
+    def told(rows: int) -> str:
+        return f"{rows:,} rows, {(rows - before) / (monotonic() - start):,.0f}/s"
+
+    def line(offset: int, rows: int) -> None:
+        nonlocal last
+        text = told(rows)
+        if monotonic() - last >= SECONDS_A_LINE:
+            last = monotonic()
+            click.echo(f"{offset / max(size, 1):.0%}, {text}", err=True)
+
+    if not sys.stderr.isatty():
+        yield line
+        return
+    with click.progressbar(
+        length=size, label="predicting", file=sys.stderr, item_show_func=lambda text: text
+    ) as bar:
+        yield lambda offset, rows: bar.update(offset - bar.pos, told(rows))
+
+
+@cli.command()
+@pass_settings
+def serve(settings: Settings) -> None:
+    """Serve the current version where MODEL_URL says, until stopped."""
+    from model.serving import serve as run
+
+    run(settings)
+
+
+def _describe(store: Store, manifest: Manifest) -> None:
+    """Print what a person asks first about a version."""
+    data, evaluation = manifest.data, manifest.evaluation
+    lines: dict[str, Any] = {
+        "version": f"{manifest.version}{' (current)' if store.is_current(manifest) else ''}",
+        "trained": f"{manifest.created_at:%Y-%m-%d %H:%M:%S} UTC on {data.rows} rows",
+        "data": f"{data.source}, sha256 {data.sha256[:12]}",
+    }
+    if data.synthetic:
+        lines["WARNING"] = "trained on SYNTHETIC data: the predictions mean nothing"
+    if data.caveat:
+        lines["caveat"] = data.caveat
+    if manifest.code:
+        dirty = ", with changes that are not committed" if manifest.code.dirty else ""
+        lines["commit"] = f"{manifest.code.commit[:12]}{dirty}"
+    lines["packages"] = ", ".join(f"{name} {it}" for name, it in manifest.packages.items())
+    compiled = manifest.compiled
+    lines["answered by"] = (
+        f"scikit-learn, not compiled: {compiled.reason}"
+        if compiled.reason
+        else f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"
+        f" (relative error at most {compiled.worst:.1g})"
+    )
+    lines["fallback"] = json.dumps(manifest.fallback, ensure_ascii=False)
+    if evaluation is None:
+        lines["judged"] = "not: the past 80 % of the rows hold one class only"
+    else:
+        lines["judged"] = (
+            f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
+            " this version was then fitted to all of them"
+        )
+        for name, value in evaluation.metrics.items():
+            lines[name] = f"{value:.4g}  (baseline {evaluation.baseline[name]:.4g})"
+    for name, line in lines.items():
+        click.echo(f"{name:>24}  {line}")

@@ -1,0 +1,82 @@
+"""Every setting of this side, from the environment or from `.env` in the working directory."""
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ByteSize, Field, PositiveInt, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from model.errors import ModelError
+
+
+class Settings(BaseSettings):
+    """The settings by name; each is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    model_url: str = "http+unix://run/model.sock"
+    """Where to listen: `http+unix://` and a path, or `http://host:port`."""
+    model_tokens: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
+    """Bearer tokens separated by commas; each is accepted, so that they can be rotated."""
+    model_store: Path = Path("artifacts")
+    """The folder of the model's versions."""
+    model_workers: PositiveInt = 1
+    """Processes that serve."""
+    model_max_body: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 1024**2)
+    """The longest request body, in bytes or like `16MiB`."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: for people on a terminal, JSON elsewhere."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important line that is logged."""
+
+    @field_validator("model_tokens", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(token.strip() for token in value.split(",") if token.strip())
+        return value
+
+    @field_validator("model_tokens")
+    @classmethod
+    def _can_be_sent(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(
+            token.isascii() and token.isprintable() and " " not in token for token in tokens
+        ):
+            raise ValueError("a token is made of visible ASCII characters")
+        return tokens
+
+    @property
+    def bind(self) -> str:
+        """MODEL_URL as an address that gunicorn binds: `unix:path` or `host:port`.
+
+        Raises:
+            ModelError: it is none that can be listened at.
+        """
+        with contextlib.suppress(ValueError):  # of a port that is no number
+            url = urlsplit(self.model_url)
+            if url.scheme == "http+unix" and (path := unquote(url.netloc + url.path)):
+                return f"unix:{path}"
+            if url.scheme == "http" and url.hostname:
+                return f"{url.netloc}:80" if url.port is None else url.netloc
+        raise ModelError(
+            f"MODEL_URL: nothing can listen at {self.model_url!r};"
+            " it is http+unix:// and a path, or http://host:port"
+        )
+
+
+def load_settings() -> Settings:
+    """The settings as they are now.
+
+    Raises:
+        ModelError: naming every wrong one.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
+        raise ModelError("; ".join(faults)) from None

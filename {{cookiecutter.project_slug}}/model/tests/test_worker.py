@@ -1,0 +1,724 @@
+"""What gunicorn's ASGI worker makes of HTTP/1.1, sent byte for byte as RFC 9110 and 9112 word it.
+
+None of this is our code; all of it is what our caller meets, so it is held here against upgrades.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import INFER, REQUEST, TOKENS
+from test_process import ask, start, wait
+
+from model.store import Store
+
+AUTHORIZATION = f"Authorization: Bearer {TOKENS[0]}\r\n"
+BODY = json.dumps(REQUEST).encode()
+LIVE = "/v2/health/live"
+KEEPALIVE = 5.0  # seconds that serving.py lets a connection idle
+PATIENCE = 5.0  # seconds to wait for an answer
+
+At = int | Path
+Open = Callable[[], "Connection"]
+
+
+def request(
+    method: str = "POST",
+    path: str = INFER,
+    headers: str = "",
+    body: bytes | None = BODY,
+    version: str = "1.1",
+) -> bytes:
+    """A request as it is sent; `headers` end with CRLF each, a body brings its length along."""
+    if body is not None:
+        headers += f"Content-Length: {len(body)}\r\n"
+    lines = f"{method} {path} HTTP/{version}\r\nHost: model\r\n{AUTHORIZATION}{headers}\r\n"
+    return lines.encode("latin-1") + (body or b"")
+
+
+def request_of(number: int) -> bytes:
+    """A request whose answer bears this number."""
+    return request(body=json.dumps({**REQUEST, "id": str(number)}).encode())
+
+
+def chunked(*chunks: bytes, last: bytes = b"0\r\n\r\n") -> bytes:
+    """A request whose body comes in chunks."""
+    framed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return request(headers="Transfer-Encoding: chunked\r\n", body=None) + framed + last
+
+
+@dataclass
+class Answer:
+    """A response, its header names in lower case."""
+
+    version: str
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """Which request it answers."""
+        return str(json.loads(self.body)["id"])
+
+
+class Connection:
+    """A connection that sends what it is told, and believes nothing of what it reads."""
+
+    def __init__(self, at: At) -> None:
+        self.socket = socket.socket(socket.AF_INET if isinstance(at, int) else socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(("127.0.0.1", at) if isinstance(at, int) else str(at))
+        if isinstance(at, int):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._read = b""
+
+    def send(self, *segments: bytes, pause: float = 0.002) -> None:
+        """Send each segment by itself."""
+        for number, segment in enumerate(segments):
+            if number:
+                time.sleep(pause)
+            self.socket.sendall(segment)
+
+    def answer(self, has_body: bool = True) -> Answer:
+        """The next response, whose framing has to be exact.
+
+        Raises:
+            EOFError: the server closed the connection instead.
+        """
+        while b"\r\n\r\n" not in self._read:
+            self._receive()
+        head, _, self._read = self._read.partition(b"\r\n\r\n")
+        line, *lines = head.decode("ascii").split("\r\n")
+        found = re.fullmatch(r"HTTP/(1\.[01]) (\d{3}) [\w -]+", line)
+        assert found, line
+        pairs = [re.fullmatch(r"([\w-]+): ([ -~]*)", line) for line in lines]
+        assert all(pairs), lines
+        headers = {pair[1].lower(): pair[2] for pair in pairs if pair}
+        assert len(headers) == len(lines)
+        assert "transfer-encoding" not in headers
+        status = int(found[2])
+        length = int(headers["content-length"]) if has_body and status >= 200 else 0
+        while len(self._read) < length:
+            self._receive()
+        body, self._read = self._read[:length], self._read[length:]
+        return Answer(found[1], status, headers, body)
+
+    def ask(self, *segments: bytes) -> Answer:
+        """Send, and read the response."""
+        self.send(*segments)
+        return self.answer()
+
+    def is_closed(self, within: float = 2.0) -> bool:
+        """Whether the server closes the connection, and sends nothing before it does."""
+        self.socket.settimeout(within)
+        try:
+            self._receive()
+        except TimeoutError:
+            return False
+        except (EOFError, ConnectionError):
+            return not self._read
+        else:
+            return False
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+    def close(self) -> None:
+        """Leave."""
+        self.socket.close()
+
+    def _receive(self) -> None:
+        received = self.socket.recv(65536)
+        if not received:
+            raise EOFError
+        self._read += received
+
+
+def free_port() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A server that runs, and where it listens."""
+
+    at: At
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)  # of its log, once it has stopped
+
+    def workers(self) -> list[int]:
+        """Its processes that serve."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # of a process that ends just now
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    found.append(int(stat.parent.name))
+        return found
+
+    def descriptors(self) -> int:
+        """How many files its workers have open."""
+        return sum(len(os.listdir(f"/proc/{worker}/fd")) for worker in self.workers())
+
+
+def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
+    """Whether this holds before long."""
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextlib.contextmanager
+def serving(at: At, store: Store, cwd: Path, *may_say: str) -> Iterator[Server]:
+    """A server, stopped at the end; it must have logged no error but those it may."""
+    url = f"http://127.0.0.1:{at}" if isinstance(at, int) else f"http+unix://{at}"
+    process = start(url, store.path, cwd)
+    try:
+        wait(at, process)
+        reader = ThreadPoolExecutor(1).submit(process.communicate)  # for a full pipe would block
+        server = Server(at, process)
+        yield server
+        process.terminate()
+        said, _ = reader.result(timeout=30)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+    server.lines += [json.loads(line) for line in said.splitlines()]
+    bad = [line["event"] for line in server.lines if line["level"] in ("error", "critical")]
+    assert not [event for event in bad if not any(part in event for part in may_say)]
+
+
+@pytest.fixture(scope="module")
+def servers(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """Two servers: at a unix socket and at a port."""
+    folder = tmp_path_factory.mktemp("w")
+    with (
+        serving(folder / "run/model.sock", store, folder) as at_socket,
+        serving(free_port(), store, folder) as at_port,
+    ):
+        yield {"socket": at_socket, "port": at_port}
+
+
+@pytest.fixture(params=["socket", "port"])
+def server(servers: dict[str, Server], request: pytest.FixtureRequest) -> Server:
+    """A server, of each kind in turn."""
+    return servers[request.param]
+
+
+@pytest.fixture
+def open_(server: Server) -> Iterator[Open]:
+    """What opens a connection, to be closed at the end; and the server still answers then."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Connection:
+            connection = Connection(server.at)
+            stack.callback(connection.close)
+            return connection
+
+        yield make
+    assert ask(server.at, "POST", INFER, BODY) == 200
+
+
+# One connection, many requests
+
+
+def test_a_connection_is_kept(open_: Open) -> None:
+    connection = open_()
+    for number in range(20):
+        answer = connection.ask(request_of(number))
+        assert (answer.version, answer.status, answer.id) == ("1.1", 200, str(number))
+        assert "connection" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "kept"),
+    [
+        ("1.1", "Connection: keep-alive\r\n", True),
+        ("1.1", "Connection: close\r\n", False),
+        ("1.1", "Connection: Close\r\n", False),
+        ("1.1", "Connection: te, close\r\n", False),
+        ("1.0", "", False),
+        ("1.0", "Connection: keep-alive\r\n", True),
+    ],
+)
+def test_who_closes_is_said(version: str, headers: str, kept: bool, open_: Open) -> None:
+    connection = open_()
+    answer = connection.ask(request(headers=headers, version=version))
+    assert (answer.version, answer.status) == (version, 200)
+    if kept:
+        assert connection.ask(request(version=version)).status == 200
+    else:
+        assert answer.headers["connection"] == "close"
+        assert connection.is_closed()
+
+
+def test_who_asks_for_nothing_is_let_go_in_time_and_not_before(servers: dict[str, Server]) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def open_all() -> list[Connection]:
+            ats = [server.at for server in servers.values()]
+            return [stack.enter_context(contextlib.closing(Connection(at))) for at in ats]
+
+        idle, used = open_all(), open_all()
+        for each in idle + used:
+            assert each.ask(request()).status == 200
+        begun = {said: open_all() for said in (b"", b"POST", request()[:60])}
+        for said, connections in begun.items():
+            for each in connections:
+                each.send(said)
+        silent = [each for connections in begun.values() for each in connections]
+        time.sleep(KEEPALIVE - 0.5)
+        for each in used:
+            assert each.ask(request()).status == 200
+        assert not any(each.is_closed(within=0.01) for each in idle + silent)
+        time.sleep(1)
+        assert all(each.is_closed(within=0.5) for each in idle + silent)
+        for each in used:
+            assert each.ask(request()).status == 200
+
+
+@pytest.mark.parametrize("number", [2, 10, 100])
+def test_pipelined_requests_are_all_answered_in_order(number: int, open_: Open) -> None:
+    connection = open_()
+    connection.send(b"".join(map(request_of, range(number))))
+    assert [connection.answer().id for _ in range(number)] == [str(each) for each in range(number)]
+
+
+def test_pipelined_requests_of_every_kind(open_: Open) -> None:
+    connection = open_()
+    connection.send(
+        request_of(1)
+        + chunked(BODY, last=b"0\r\nX-Trailer: 1\r\n\r\n")
+        + request("GET", LIVE, body=None)
+        + request("GET", "/nowhere", body=b"not for you")
+        + request(headers="X-Fault: 1\r\n", body=b"{")
+        + request_of(2)
+    )
+    statuses = [connection.answer().status for _ in range(5)]
+    assert statuses == [200, 200, 200, 404, 400]
+    assert connection.answer().id == "2"
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        chunked(BODY),
+        chunked(*(bytes([byte]) for byte in BODY)),
+        chunked(BODY[:7], BODY[7:], last=b"000\r\n\r\n"),
+        chunked(BODY, last=b"0\r\nX-Checksum: 7\r\nX-Other: \r\n\r\n"),
+        chunked(BODY).replace(b"%x\r\n" % len(BODY), b"000%X\r\n" % len(BODY)),
+        chunked(BODY).replace(b"%x\r\n" % len(BODY), b'%x;a;b=c;d="e;f"\r\n' % len(BODY)),
+        chunked(BODY).replace(b": chunked", b":  Chunked\t"),
+    ],
+    ids=["whole", "bytes", "zeros", "trailers", "capitals", "extensions", "spelling"],
+)
+def test_chunked_bodies(sent: bytes, open_: Open) -> None:
+    connection = open_()
+    assert connection.ask(sent).status == 200
+    assert connection.ask(sent).status == 200
+
+
+def test_a_message_may_be_split_anywhere(open_: Open) -> None:
+    connection = open_()
+    parts = (b"1;a=b\r\n", b"\r\n1d\r\n", b"\r\n0\r\nX-A: b\r\n\r\n")
+    sent = chunked(BODY[:1], BODY[1:30], BODY[30:], last=b"0\r\nX-A: b\r\n\r\n")
+    sent = sent.replace(b"\r\n1\r\n", b"\r\n1;a=b\r\n")
+    for part in parts:
+        begin = sent.index(part)
+        for cut in range(begin - 2, begin + len(part) + 1):
+            assert connection.ask(sent[:cut], sent[cut:]).status == 200, (sent[:cut], sent[cut:])
+    whole = request()
+    for cut in range(1, whole.index(b"\r\n\r\n") + 5, 3):
+        assert connection.ask(whole[:cut], whole[cut:]).status == 200, whole[:cut]
+
+
+def test_a_body_may_arrive_byte_by_byte(open_: Open) -> None:
+    connection = open_()
+    for sent in (request(), chunked(BODY[:9], BODY[9:])):
+        connection.send(*(bytes([byte]) for byte in sent), pause=0.0005)
+        assert connection.answer().status == 200
+
+
+def test_who_expects_to_be_asked_for_the_body_is_asked(open_: Open) -> None:
+    connection = open_()
+    head, body = request(headers="Expect: 100-continue\r\n").split(b"\r\n\r\n")
+    connection.send(head + b"\r\n\r\n")
+    assert connection.answer().status == 100
+    assert connection.ask(body).status == 200
+    connection.send(head + b"\r\n\r\n" + body)  # who does not wait needs no invitation
+    assert connection.answer().status == 200
+
+
+def test_who_expects_to_be_asked_is_refused_before_the_body(open_: Open) -> None:
+    connection = open_()
+    head = request(headers="Expect: 100-continue\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    began = time.monotonic()
+    assert connection.ask(head.replace(TOKENS[0].encode(), b"wrong")).status == 401
+    assert time.monotonic() - began < 0.5
+    assert connection.is_closed()
+
+
+# What is refused: the first answer is a refusal, and nothing behind it is taken for a request
+
+
+def head(*lines: str, line: str = f"POST {INFER} HTTP/1.1") -> bytes:
+    """A request's head, word for word."""
+    said = "\r\n".join([line, "Host: model", AUTHORIZATION.strip(), *lines])
+    return f"{said}\r\n\r\n".encode("latin-1")
+
+
+NONE = b"0\r\n\r\n"  # a body in chunks, without any
+REFUSED: dict[str, tuple[bytes, int]] = {
+    "length and chunks": (head("Content-Length: 5", "Transfer-Encoding: chunked") + NONE, 400),
+    "chunks and length": (head("Transfer-Encoding: chunked", "Content-Length: 5") + NONE, 400),
+    "two lengths": (head("Content-Length: 4", "Content-Length: 5"), 400),
+    "a list of lengths": (head("Content-Length: 4, 5"), 400),
+    "a negative length": (head("Content-Length: -1"), 400),
+    "a signed length": (head("Content-Length: +4"), 400),
+    "a length in words": (head("Content-Length: four"), 400),
+    "an underscore in a length": (head("Content-Length: 1_0"), 400),
+    "a length in hexadecimal": (head("Content-Length: 0x4"), 400),
+    "no length": (head("Content-Length: "), 400),
+    "a folded header": (head("X-Long: a", " b"), 400),
+    "a folded length": (head("Content-Length:", " 4"), 400),
+    "a space behind a name": (head("Content-Length : 4"), 400),
+    "a space before a name": (head(" Content-Length: 4"), 400),
+    "no name": (head(": 4"), 400),
+    "no colon": (head("Content-Length 4"), 400),
+    "a NUL": (head("X-Nul: a\0b"), 400),
+    "a bare CR": (head("X-Cr: a\rb"), 400),
+    "a bare LF": (head("X-Lf: a\nX-Other: b"), 400),
+    "bare LFs": (head("Content-Length: 0").replace(b"\r\n", b"\n"), 400),
+    "two hosts": (head("Host: other"), 400),
+    "chunks twice": (head(*["Transfer-Encoding: chunked"] * 2) + NONE, 400),
+    "chunks not last": (head("Transfer-Encoding: chunked, gzip") + NONE, 400),
+    "no chunks at last": (head("Transfer-Encoding: gzip") + NONE, 400),
+    "an unknown coding": (head("Transfer-Encoding: xchunked") + NONE, 501),
+    "a coding behind a VT": (head("Transfer-Encoding:\x0bchunked") + NONE, 400),
+    "chunks in HTTP/1.0": (
+        head("Transfer-Encoding: chunked", "Connection: keep-alive", line="POST /v2 HTTP/1.0")
+        + NONE,
+        400,
+    ),
+    "an old protocol": (head(line="GET / HTTP/0.9"), 400),
+    "a new protocol": (head(line="GET / HTTP/2.0"), 400),
+    "no protocol": (head(line="GET /"), 400),
+    "two spaces": (head(line="GET  / HTTP/1.1"), 400),
+    "a space in the path": (head(line="GET /a b HTTP/1.1"), 400),
+    "a control character in the path": (head(line="GET /a\x01 HTTP/1.1"), 400),
+    "a small method": (head(line="get / HTTP/1.1"), 400),
+    "an odd method": (head(line="G@T / HTTP/1.1"), 400),
+    "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\r\n" * 20, 400),
+    "a long request line": (head(line=f"GET /{'x' * 9000} HTTP/1.1"), 414),
+    "an endless request line": (b"GET /" + b"x" * 9000, 414),
+    "a long header": (head(f"X-Long: {'x' * 9000}"), 431),
+    "an endless header": (head()[:-2] + b"X-Long: " + b"x" * 9000, 431),
+    "many headers": (head(*["X-Many: 1"] * 101), 431),
+    "a chunk size in words": (chunked(last=b"zz\r\n"), 400),
+    "a negative chunk size": (chunked(last=b"-1\r\n"), 400),
+    "an empty chunk size": (chunked(last=b"\r\n"), 400),
+    "a chunk size with 0x": (chunked(last=b"0x1\r\nx\r\n"), 400),
+    "a space before a chunk size": (chunked(last=b" 1\r\nx\r\n"), 400),
+    "a bare LF behind a chunk size": (chunked(last=b"1\nx\r\n"), 400),
+    "a chunk that is longer than it says": (chunked(last=b"1\r\nxy\r\n0\r\n\r\n"), 400),
+    "no CRLF behind a chunk": (chunked(last=b"1\r\nxab0\r\n\r\n"), 400),
+    "a bare CR in an extension": (chunked(last=b"1;a\rb\r\nx\r\n"), 400),
+    "an endless chunk size": (chunked(last=b"0" * 9000), 400),
+    "an endless extension": (chunked(last=b"1;" + b"x" * 9000), 400),
+    "a length in a trailer": (chunked(BODY, last=b"0\r\nContent-Length: 4\r\n\r\n"), 400),
+    "many trailers": (chunked(BODY, last=b"0\r\n" + b"X-T: 1\r\n" * 200 + b"\r\n"), 431),
+}
+
+
+@pytest.mark.parametrize(("sent", "status"), REFUSED.values(), ids=REFUSED)
+def test_what_is_ambiguous_is_refused(sent: bytes, status: int, open_: Open) -> None:
+    connection = open_()
+    smuggled = request("GET", LIVE, body=None)
+    assert connection.ask(request()).status == 200
+    answer = connection.ask(sent + smuggled)
+    assert answer.status == status, answer
+    assert answer.headers["connection"] == "close"
+    assert b"Traceback" not in answer.body
+    assert connection.is_closed()
+
+
+def test_what_is_refused_behind_a_good_request_does_not_harm_that(open_: Open) -> None:
+    connection = open_()
+    connection.send(request_of(1) + REFUSED["two lengths"][0] + request_of(2))
+    assert connection.answer().id == "1"
+    assert connection.answer().status == 400
+    assert connection.is_closed()
+
+
+# What is answered, and how
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", LIVE, 200),
+        ("HEAD", LIVE, 200),
+        ("HEAD", "/nowhere", 404),
+        ("OPTIONS", LIVE, 405),
+        ("OPTIONS", "*", 404),
+        ("BREW", LIVE, 405),
+        ("TRACE", LIVE, 405),
+        ("PUT", INFER, 405),
+        ("CONNECT", "model:80", 404),
+    ],
+)
+def test_every_method_is_answered(method: str, path: str, status: int, open_: Open) -> None:
+    connection = open_()
+    connection.send(request(method, path, body=None))
+    answer = connection.answer(has_body=method != "HEAD")
+    assert answer.status == status
+    assert int(answer.headers["content-length"]) > 0
+    if method != "CONNECT":
+        assert connection.ask(request()).status == 200
+
+
+def test_headers_tell_little(open_: Open) -> None:
+    answer = open_().ask(request())
+    ours = {"content-type", "content-length", "x-request-id"}
+    assert set(answer.headers) == {*ours, "date", "server"}
+    assert answer.headers["server"] == "gunicorn/asgi"  # which says no version
+
+
+def test_nothing_is_upgraded(open_: Open) -> None:
+    for headers in (
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+        "Connection: Upgrade\r\nUpgrade: TLS/1.3\r\n",
+    ):
+        assert open_().ask(request(headers=headers)).status == 200
+    keys = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    headers = f"Connection: Upgrade\r\nUpgrade: websocket\r\n{keys}"
+    assert open_().ask(request("GET", LIVE, headers, None)).status == 403
+
+
+# Those who leave, and those who stay
+
+
+def leave_at_once(connection: Connection) -> None:
+    """Say nothing."""
+
+
+def leave_in_the_head(connection: Connection) -> None:
+    """Stop within the request line."""
+    connection.send(b"POST /v2/mod")
+
+
+def leave_before_the_body(connection: Connection) -> None:
+    """Send the head alone."""
+    connection.send(request()[: -len(BODY)])
+
+
+def leave_in_the_body(connection: Connection) -> None:
+    """Send half of the body."""
+    connection.send(request()[: -len(BODY) // 2])
+
+
+def leave_in_a_chunk(connection: Connection) -> None:
+    """Send half of a chunk."""
+    connection.send(chunked(BODY)[:-20])
+
+
+def leave_before_the_answer(connection: Connection) -> None:
+    """Ask, and not wait."""
+    connection.send(request())
+
+
+def leave_with_a_reset(connection: Connection) -> None:
+    """Ask, and tear the connection down."""
+    linger = (1).to_bytes(4, sys.byteorder) + bytes(4)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    connection.send(request() * 3)
+
+
+def leave_behind_an_answer(connection: Connection) -> None:
+    """Ask three times, and read one answer."""
+    connection.send(request() * 3)
+    connection.answer()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        leave_at_once,
+        leave_in_the_head,
+        leave_before_the_body,
+        leave_in_the_body,
+        leave_in_a_chunk,
+        leave_before_the_answer,
+        leave_with_a_reset,
+        leave_behind_an_answer,
+    ],
+)
+def test_who_leaves_leaves_nothing_behind(
+    leave: Callable[[Connection], None], server: Server
+) -> None:
+    assert ask(server.at, "GET", LIVE) == 200
+    before = server.descriptors()
+    for _ in range(50):
+        connection = Connection(server.at)
+        leave(connection)
+        connection.close()
+    assert ask(server.at, "POST", INFER, BODY) == 200  # all who queued before have been let in
+    assert eventually(lambda: server.descriptors() <= before)
+
+
+def test_what_nobody_waits_for_is_not_predicted(uncompiled_store: Store, tmp_path: Path) -> None:
+    with serving(tmp_path / "run/model.sock", uncompiled_store, tmp_path) as server:
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)  # so that all have asked and left before it looks
+        for number in range(20):
+            with contextlib.closing(Connection(server.at)) as connection:
+                connection.send(request(headers=f"X-Request-ID: left-{number}\r\n"))
+        os.kill(worker, signal.SIGCONT)
+        assert ask(server.at, "POST", INFER, BODY) == 200
+    left = [line for line in server.lines if line.get("request_id", "").startswith("left-")]
+    assert {line["status"] for line in left} == {499}
+
+
+def test_who_sends_no_more_is_taken_to_have_left(open_: Open) -> None:
+    connection = open_()
+    connection.send(request())
+    connection.socket.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(EOFError, ConnectionError):  # unless the answer was quicker
+        assert connection.answer().status == 200
+    assert connection.is_closed(within=1)
+
+
+def test_who_does_not_read_is_not_read_and_holds_up_nobody(servers: dict[str, Server]) -> None:
+    at, number = servers["socket"].at, 600
+    asked = request("GET", "/openapi.json", f"X-Long: {'x' * 4000}\r\n", None) * number
+    with contextlib.closing(Connection(at)) as slow:
+        sent = 0
+        slow.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while sent < len(asked):
+                sent += slow.socket.send(asked[sent : sent + 65536])
+        assert sent < len(asked)  # every buffer on the way is full, the server's own too
+        assert ask(at, "POST", INFER, BODY) == 200
+        slow.socket.settimeout(PATIENCE)
+        rest = threading.Thread(target=slow.socket.sendall, args=[asked[sent:]])
+        rest.start()
+        assert {slow.answer().status for _ in range(number)} == {200}
+        rest.join()
+
+
+# The processes
+
+
+@pytest.mark.parametrize("kind", ["socket", "port"])
+def test_a_stop_answers_what_is_under_way_and_waits_for_nothing_else(
+    kind: str, store: Store, tmp_path: Path
+) -> None:
+    at = tmp_path / "run/model.sock" if kind == "socket" else free_port()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving(at, store, tmp_path))
+        begun, idle, silent, partial = (
+            stack.enter_context(contextlib.closing(Connection(at))) for _ in range(4)
+        )
+        begun.send(request()[:-5])
+        partial.send(request()[:20])
+        assert idle.ask(request()).status == 200
+        began = time.monotonic()
+        server.process.terminate()
+        for each in (idle, silent, partial):
+            assert each.is_closed()
+        with pytest.raises(OSError, match=r"refused|No such file"):
+            ask(at, "GET", LIVE)
+        assert time.monotonic() - began < 1
+        assert server.process.poll() is None
+        answer = begun.ask(request()[-5:])
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert begun.is_closed()
+        assert server.process.wait(timeout=2) == 0
+        assert not (isinstance(at, Path) and at.exists())
+
+
+def test_a_reload_answers_everybody(store: Store, tmp_path: Path) -> None:
+    with serving(tmp_path / "run/model.sock", store, tmp_path) as server:
+        (before,) = server.workers()
+        with contextlib.closing(Connection(server.at)) as begun:
+            begun.send(request()[:-5])
+            server.process.send_signal(signal.SIGHUP)
+            assert eventually(lambda: len(server.workers()) == 2)
+            for _ in range(100):
+                assert ask(server.at, "POST", INFER, BODY) == 200
+            assert before in server.workers()
+            assert begun.ask(request()[-5:]).status == 200
+        assert eventually(lambda: before not in server.workers())
+        assert ask(server.at, "POST", INFER, BODY) == 200
+
+
+def test_the_runtime_keeps_no_diary(store: Store, tmp_path: Path) -> None:
+    code = "import model.library, sys; model.library.open_engine(sys.argv[1])"
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    for name in ("CI", "ORT_DISABLE_TELEMETRY"):  # either of which would keep it quiet
+        environment.pop(name, None)
+    subprocess.run([sys.executable, "-c", code, str(store.path)], env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_worker_that_dies_is_replaced(how: signal.Signals, store: Store, tmp_path: Path) -> None:
+    with serving(tmp_path / "run/model.sock", store, tmp_path, "Worker (pid") as server:
+        (before,) = server.workers()
+        os.kill(before, how)
+        # This one waits in the queue until the next worker takes it.
+        with contextlib.closing(Connection(server.at)) as connection:
+            assert connection.ask(request()).status == 200
+        assert before not in server.workers()
+
+
+def test_a_worker_that_hangs_is_replaced(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = tmp_path / "impatient"
+    lines = ["import model.serving", "model.serving.HANGS = 2", "import model.cli"]
+    impatient.write_text("\n".join([f"#!{sys.executable}", *lines, "model.cli.main()"]))
+    impatient.chmod(0o700)
+    monkeypatch.setattr("test_process.MODEL", str(impatient))
+    with serving(tmp_path / "run/model.sock", store, tmp_path, "WORKER TIMEOUT", "(pid") as server:
+        (before,) = server.workers()
+        os.kill(before, signal.SIGSTOP)
+        with contextlib.closing(Connection(server.at)) as connection:
+            connection.send(request())
+            assert eventually(lambda: before not in server.workers(), within=15)
+        assert ask(server.at, "POST", INFER, BODY) == 200
+
+
+@pytest.mark.parametrize("kind", ["socket", "port"])
+def test_a_crowd_may_queue(kind: str, servers: dict[str, Server]) -> None:
+    server = servers[kind]
+    (worker,) = server.workers()
+    with contextlib.ExitStack() as stack:
+        os.kill(worker, signal.SIGSTOP)
+        stack.callback(os.kill, worker, signal.SIGCONT)
+        crowd = [stack.enter_context(contextlib.closing(Connection(server.at))) for _ in range(300)]
+        for each in crowd:
+            each.send(request())
+        os.kill(worker, signal.SIGCONT)
+        assert {each.answer().status for each in crowd} == {200}

@@ -1,0 +1,1 @@
+"""The product: its public API, its database, and the only caller of the model."""

@@ -1,0 +1,94 @@
+"""The composition root: everything is built and put together here, and nowhere else."""
+
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi.models.info import Info
+from flask_openapi.openapi import OpenAPI
+
+from service import {{ ['api', 'docs', 'errors', 'health', 'telemetry', cookiecutter.__plural] | sort | join(', ') }}
+from service.database import Database
+from service.forecast import Forecaster
+from service.memory import Memory
+from service.predictors import Predictor, from_url
+from service.settings import Settings, load, refuse
+
+
+class InOrder(DefaultJSONProvider):
+    """JSON whose fields stand as they were declared."""
+
+    sort_keys = False
+
+
+class Application(OpenAPI):
+    """Flask, as this service wants it."""
+
+    json_provider_class = InOrder
+    request_class = errors.StrictRequest
+
+    def generate_spec_json(self) -> None:
+        """Write the document, without the 422 that the extension gives to routes with no input."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        for path in self.spec_json["paths"].values():
+            for operation in path.values():
+                if "application/json" in operation["responses"]["422"]["content"]:
+                    del operation["responses"]["422"]
+
+
+def create_app(settings: Settings | None = None, predictor: Predictor | None = None) -> Application:
+    """The service as a WSGI application, ready to be served.
+
+    It starts without its database and without its model, and says that it is not ready.
+
+    Args:
+        settings: those of the process when left out.
+        predictor: the one that `settings.model_url` names when left out.
+
+    Raises:
+        SystemExit: for settings that are wrong.
+    """
+    settings = settings or load()
+    telemetry.configure_logging(settings)
+    metrics = telemetry.Metrics()
+    database = Database(settings.database_url, connections=settings.threads)
+    predictor = predictor or predictor_of(settings)
+    predictor.open()
+    memory = Memory(database.sessions)
+    forecaster = Forecaster(predictor, memory, metrics)
+    product = {{ cookiecutter.__plural }}.UseCases(database.sessions, forecaster)
+
+    app = Application(
+        __name__,
+        info=Info(title="{{ cookiecutter.project_name }}", version="1"),
+        validation_error_model=errors.Problem,
+        validation_error_callback=errors.invalid,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.extensions["database"] = database
+    app.openapi_version = "3.1.0"
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = api.IdConverter
+    telemetry.install(app, metrics)
+    errors.install(app)
+    app.register_api(api.routes(product))
+    app.register_api(health.routes(database, predictor, memory))
+    docs.install(app)
+    return app
+
+
+def predictor_of(settings: Settings) -> Predictor:
+    """The predictor that the settings name.
+
+    Raises:
+        SystemExit: `model_url` is wrong.
+    """
+    tokens = [token.get_secret_value() for token in settings.model_tokens]
+    try:
+        return from_url(
+            settings.model_url,
+            token=tokens[0] if tokens else None,
+            timeout=settings.model_timeout,
+            connections=settings.threads,
+        )
+    except ValueError as error:
+        raise refuse("model_url", str(error)) from None

@@ -1,0 +1,111 @@
+"""The `service` command."""
+
+import csv
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+from alembic import command
+from pydantic import ValidationError
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from contract import FEATURES, TARGET, Features
+from service.database import Database, config
+from service.settings import Settings, load
+from service.tables import Prediction
+
+
+@click.group()
+def main() -> None:
+    """The product service."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve the public API until SIGTERM."""
+    load()
+    # The metrics of all workers meet in files of their own, fresh for every start.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-")
+    gunicorn = ["gunicorn", "--config", "python:service.gunicorn_conf", "service.app:create_app()"]
+    os.execv(sys.executable, [sys.executable, "-m", *gunicorn])  # noqa: S606
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+    with _database() as database:
+        database.migrate()
+    click.echo("The database is up to date.")
+
+
+@main.command()
+@click.argument("message")
+def revision(message: str) -> None:
+    """Write a new migration from what the tables have and the database has not.
+
+    `make format` puts it in order.
+    """
+    with _database() as database, database.engine.begin() as connection:
+        command.revision(config(connection), message, autogenerate=True)
+
+
+@main.command()
+@click.argument("path", type=click.File("w", encoding="utf-8", atomic=True))
+def export(path: TextIO) -> None:
+    """Write the features as served and the outcome of every prediction, oldest first, as CSV."""
+    left_out = 0
+    known = (
+        select(Prediction.features, Prediction.outcome)
+        .where(Prediction.outcome.is_not(None))
+        .order_by(Prediction.id)
+        .execution_options(yield_per=1000)
+    )
+    with _database() as database, database.sessions() as session:
+        if not database.migrated():
+            raise click.ClickException("the database is not migrated: run `service migrate`")
+        rows = csv.writer(path, lineterminator="\n")
+        rows.writerow(column.name for column in (*FEATURES, TARGET))
+        for served, outcome in session.execute(known):
+            told = {column.name: served.get(column.name) for column in FEATURES}
+            try:
+                features = Features.model_validate(told)
+            except ValidationError:  # served before a feature was added that must not be missing
+                left_out += 1
+                continue
+            rows.writerow(map(_cell, (*features.model_dump().values(), outcome)))
+    if left_out:
+        click.echo(f"{left_out} rows left out: they lack a feature of today's contract", err=True)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from service.app import create_app
+
+    click.echo(json.dumps(create_app(Settings.model_construct()).api_doc, indent=2))
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = Database(load().database_url, statement_timeout=0)
+    try:
+        database.engine.connect().close()
+    except DBAPIError as error:
+        fault = str(error.orig).partition("\n")[0]
+        raise click.ClickException(
+            f"DATABASE_URL: cannot be used: {fault}; start it, or create the database"
+        ) from None
+    try:
+        yield database
+    finally:
+        database.engine.dispose()

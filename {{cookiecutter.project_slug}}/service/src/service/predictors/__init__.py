@@ -1,0 +1,34 @@
+"""The ways of reaching a model. Whoever asks for a prediction never knows which."""
+
+from collections.abc import Callable
+
+from service.predictors.library import Library
+from service.predictors.open_inference import OpenInference
+from service.predictors.port import Answer, Description, Predictor, PredictorError
+
+__all__ = ["Answer", "Description", "Predictor", "PredictorError", "from_url"]
+
+ADAPTERS: dict[str, Callable[..., Predictor]] = {
+    "http": OpenInference,
+    "https": OpenInference,
+    "http+unix": OpenInference,
+    "library": Library,
+}
+
+
+def from_url(url: str, *, token: str | None, timeout: float, connections: int) -> Predictor:
+    """The predictor for a MODEL_URL. It asks nothing of the model yet.
+
+    Args:
+        url: `http://`, `https://`, `http+unix://path` or `library:folder`.
+        token: sent as a bearer token, where there is somebody to send it to.
+        timeout: seconds that a call may take.
+        connections: how many calls there may be at a time.
+
+    Raises:
+        ValueError: saying what is wrong with the URL.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in ADAPTERS:
+        raise ValueError(f"it must begin with one of {', '.join(f'{each}:' for each in ADAPTERS)}")
+    return ADAPTERS[scheme](url, token=token, timeout=timeout, connections=connections)

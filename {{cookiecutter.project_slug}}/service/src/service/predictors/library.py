@@ -1,0 +1,101 @@
+"""The model in the service's own process: a folder with an artifact, opened by a library.
+
+Whatever package brings the library says so with an entry point in the group `predictor.engine`,
+named `library`: a function that takes the folder and returns an `Engine`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import entry_points
+from threading import Lock
+from typing import Any, Protocol
+
+import structlog
+
+from contract import Features
+from service.predictors.messages import answer_of, description_of, request_of
+from service.predictors.port import Answer, Description, PredictorError
+
+log = structlog.get_logger(__name__)
+
+
+class Engine(Protocol):
+    """A model that speaks the Open Inference Protocol in dictionaries."""
+
+    def infer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The inference response."""
+        ...
+
+    def metadata(self) -> dict[str, Any]:
+        """The model's metadata."""
+        ...
+
+
+class Library:
+    """A predictor that holds the model itself.
+
+    Where opening the artifact fails, it is tried again whenever readiness is asked for, so that no
+    request of a user waits for it.
+
+    Args:
+        url: `library:folder`.
+        token: of no use here.
+        timeout: seconds that a call may take; the work behind a call that took longer goes on.
+        connections: how many calls there may be at a time.
+
+    Raises:
+        ValueError: no library is installed, or the URL names no folder.
+    """
+
+    def __init__(self, url: str, *, token: str | None, timeout: float, connections: int) -> None:
+        self._folder = url.partition(":")[2]
+        if not self._folder:
+            raise ValueError("it needs a folder: library:folder")
+        found = list(entry_points(group="predictor.engine", name="library"))
+        if not found:
+            raise ValueError(
+                "it needs a package that can open the artifact (one with an entry point named "
+                "`library` in the group `predictor.engine`) in the service's environment"
+            )
+        self._entry_point = found[0]
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(connections, "model")
+        self._opening = Lock()
+        self._engine: Engine | None = None
+
+    def open(self) -> None:
+        """See `Predictor.open`."""
+        try:
+            self._open()
+        except PredictorError as error:
+            log.warning("model not opened", reason=error.reason, fault=str(error))
+
+    def predict(self, features: Features, request_id: str) -> Answer:
+        """See `Predictor.predict`."""
+        if self._engine is None:
+            raise PredictorError("unreachable", "the artifact has not been opened")
+        engine, request = self._engine, request_of(features, request_id)
+        return answer_of(self._call(lambda: engine.infer(request)), request_id)
+
+    def describe(self) -> Description:
+        """See `Predictor.describe`."""
+        return description_of(self._call(self._open().metadata))
+
+    def _open(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                try:
+                    self._engine = self._entry_point.load()(self._folder)
+                except Exception as error:
+                    raise PredictorError("unreachable", f"the artifact: {error}") from error
+            return self._engine
+
+    def _call(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        future = self._threads.submit(function)
+        try:
+            return future.result(self._timeout)
+        except TimeoutError:
+            future.cancel()
+            raise PredictorError("timeout", f"no answer within {self._timeout:g} s") from None
+        except Exception as error:
+            raise PredictorError("error", f"{type(error).__name__}: {error}") from error

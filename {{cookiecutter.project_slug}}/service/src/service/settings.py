@@ -1,0 +1,103 @@
+"""Every setting of the service, once: from the environment, then from `.env`."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+def _database(text: str) -> str:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
+        raise ValueError("this is not a URL") from None
+    if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    if url.drivername != "sqlite":
+        raise ValueError("it must begin with sqlite:/// or postgresql://")
+    if url.host or url.database in (None, "", ":memory:"):
+        raise ValueError("it needs a file: sqlite:///relative/path or sqlite:////absolute/path")
+    return text
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _can_be_sent(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("a token is made of visible ASCII characters")
+    return token
+
+
+Token = Annotated[SecretStr, AfterValidator(_can_be_sent)]
+
+
+class Settings(BaseSettings):
+    """What can be set, with its default."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    database_url: Annotated[str, AfterValidator(_database)] = "sqlite:///var/service.db"
+    """Where the data lives: sqlite:///path or postgresql://user:password@host/name."""
+
+    model_url: str = "http+unix://run/model.sock"
+    """Which model: http://, https://, http+unix://path or library:folder."""
+
+    model_tokens: Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Tokens that the model server accepts, separated by commas; the first one is sent."""
+
+    model_timeout: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """Seconds that a prediction may take before the fallback answers."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """Port to listen on."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Processes."""
+
+    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    """Threads in each process: requests, database connections and model connections at a time."""
+
+    graceful_timeout: Annotated[int, Field(ge=1, le=600)] = 20
+    """Seconds that requests under way have to finish when the service stops."""
+
+    max_body: Annotated[int, Field(ge=1)] = 2**20
+    """Bytes that the body of a request may have."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines to log."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """How to log; auto is console on a terminal and json elsewhere."""
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SystemExit: with one line for each setting that is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        ]
+        raise SystemExit("\n".join(faults)) from None
+
+
+def refuse(name: str, fault: str) -> SystemExit:
+    """The end of a process whose setting turned out to be wrong."""
+    return SystemExit(f"{name.upper()}: {fault}")

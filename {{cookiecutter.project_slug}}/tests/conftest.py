@@ -1,0 +1,212 @@
+"""The pair from outside: real processes, real sockets, a real database.
+
+Nothing here imports from service/, model/ or contract/; what the pair is about is read from the
+golden messages and from the examples, as data.
+"""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PLURAL = "{{ cookiecutter.__plural }}"
+CONTRACT = ROOT / "contract/src/contract"
+GOLDEN = json.loads(
+    max((CONTRACT / "golden").glob("*.json"), key=lambda path: int(path.stem)).read_text("utf-8")
+)
+COLUMNS: list[dict[str, Any]] = GOLDEN["columns"]
+TARGET: str = COLUMNS[-1]["name"]
+EXAMPLES: list[dict[str, Any]] = json.loads((CONTRACT / "examples.json").read_text("utf-8"))
+TOKEN = secrets.token_urlsafe()
+
+
+def row(number: int = 0) -> dict[str, Any]:
+    """One of the examples, as a client sends it."""
+    example = EXAMPLES[number % len(EXAMPLES)]
+    return {name: value for name, value in example.items() if name != TARGET}
+
+
+def outcome(number: int = 0) -> dict[str, Any]:
+    """How that example turned out."""
+    return {TARGET: EXAMPLES[number % len(EXAMPLES)][TARGET]}
+
+
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def pytest_sessionstart() -> None:
+    """Run from the project's root: a socket's path may have 107 bytes, so it stays relative."""
+    os.chdir(ROOT)
+
+
+class Process:
+    """One side of the pair as its own process, its log in a file."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self.command = command
+        self.environment = {**os.environ, **environment}
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, without waiting for anything."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit status."""
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        status = self._process.wait(30)
+        self._process = None
+        return status
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged in JSON so far."""
+        texts = self.log.read_text("utf-8", errors="replace").splitlines()
+        return [json.loads(text) for text in texts if text.startswith("{")]
+
+
+class Pair:
+    """A service and its model server, each of which can be stopped and started again."""
+
+    def __init__(self, folder: Path, store: Path, database: str, model_url: str = "") -> None:
+        self.socket = Path(f"run/test-{secrets.token_hex(4)}/model.sock")
+        self.model_url = model_url or f"http+unix://{self.socket}"
+        self.url = f"http://127.0.0.1:{free_port()}"
+        environment = {
+            "DATABASE_URL": database,
+            "LOG_FORMAT": "json",
+            "MODEL_STORE": str(store),
+            "MODEL_TOKENS": TOKEN,
+            "MODEL_URL": self.model_url,
+            "PORT": self.url.rpartition(":")[2],
+        }
+        venv = "deploy/.venv" if self.model_url.startswith("library:") else "service/.venv"
+        service = str(ROOT / venv / "bin/service")
+        model = str(ROOT / "model/.venv/bin/model")
+        subprocess.run(
+            [service, "migrate"], cwd=ROOT, env={**os.environ, **environment}, check=True
+        )
+        self.service = Process([service, "serve"], environment, folder / "service.log")
+        self.model = Process([model, "serve"], environment, folder / "model.log")
+        self.client = httpx.Client(base_url=self.url, timeout=10)
+        self.private = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket)),
+            base_url="http://model",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+
+    def wait(self, status: int, within: float = 30) -> dict[str, Any]:
+        """The answer of /readyz once it has this status."""
+        deadline = time.monotonic() + within
+        last: object = None
+        while time.monotonic() < deadline:
+            try:
+                answer = self.client.get("/readyz")
+                last = answer.text
+                if answer.status_code == status:
+                    body: dict[str, Any] = answer.json()
+                    return body
+            except httpx.TransportError as error:
+                last = error
+            time.sleep(0.05)
+        logs = "\n".join(
+            side.log.read_text() for side in (self.service, self.model) if side.log.exists()
+        )
+        raise AssertionError(f"/readyz is not {status}: {last}\n{logs}")
+
+    def place(self, number: int = 0) -> dict[str, Any]:
+        """Place one of the examples; the answer."""
+        answer = self.client.post(f"/{PLURAL}", json=row(number))
+        assert answer.status_code == 201, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def stop(self) -> None:
+        """Stop both, the service first."""
+        self.service.stop()
+        self.model.stop()
+        self.client.close()
+        self.private.close()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store with one version, trained on the history."""
+    folder = tmp_path_factory.mktemp("store")
+    subprocess.run(
+        [ROOT / "model/.venv/bin/model", "train"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_STORE": str(folder)},
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(store: Path) -> dict[str, Any]:
+    """The manifest of the version in the store."""
+    shown = subprocess.run(
+        [ROOT / "model/.venv/bin/model", "show", "--json"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_STORE": str(store)},
+        check=True,
+        capture_output=True,
+    )
+    parsed: dict[str, Any] = json.loads(shown.stdout)
+    return parsed
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of an empty database of each kind; PostgreSQL's server is TEST_POSTGRES_URL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+        return
+    server = os.environ.get("TEST_POSTGRES_URL")
+    if not server:
+        reason = "TEST_POSTGRES_URL is not set: nothing was tested on PostgreSQL"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def pair(store: Path, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """The pair, ready, on each kind of database. A test that stops a side starts it again."""
+    pair = Pair(tmp_path_factory.mktemp("pair"), store, database)
+    pair.model.start()
+    pair.service.start()
+    try:
+        pair.wait(200)
+        yield pair
+    finally:
+        pair.stop()
