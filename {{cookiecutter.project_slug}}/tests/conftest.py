@@ -78,11 +78,23 @@ class Process:
         self._process = None
         return status
 
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """What it logged in JSON so far."""
-        texts = self.log.read_text("utf-8", errors="replace").splitlines()
-        return [json.loads(text) for text in texts if text.startswith("{")]
+    def logged(self, field: str, value: str, within: float = 10) -> dict[str, Any]:
+        """The first line in JSON with this field; waited for, since a line may follow its answer.
+
+        Raises:
+            AssertionError: no such line came; all that was logged is told.
+        """
+        deadline = time.monotonic() + within
+        while True:
+            text = self.log.read_text("utf-8", errors="replace")
+            whole = text[: text.rfind("\n") + 1]
+            for line in whole.splitlines():
+                if line.startswith("{"):
+                    parsed: dict[str, Any] = json.loads(line)
+                    if parsed.get(field) == value:
+                        return parsed
+            assert time.monotonic() < deadline, f"no line has {field}={value}:\n{text}"
+            time.sleep(0.05)
 
 
 class Pair:

@@ -51,7 +51,7 @@ def test_the_request_id_crosses_to_the_model_server(pair: Pair) -> None:
     answer = pair.client.post(f"/{PLURAL}", json=row(), headers=headers)
     assert answer.headers["X-Request-ID"] == request_id
     for side in (pair.service, pair.model):
-        assert any(line.get("request_id") == request_id for line in side.lines)
+        assert side.logged("request_id", request_id)
 
 
 def test_no_log_line_holds_the_token(pair: Pair) -> None:
