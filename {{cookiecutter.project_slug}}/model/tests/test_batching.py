@@ -18,23 +18,33 @@ Columns = dict[str, Any]
 class Slow:
     """An engine that answers with its first feature once it is let go; `BAD` makes it fail."""
 
+    quick_rows = 0
+
     def __init__(self) -> None:
         self.calls: list[int] = []
+        self.threads: set[int] = set()
         self.go = threading.Semaphore(0)
 
     def predict(self, columns: Columns) -> Answer:
         """The first feature of each row."""
         values = columns[FEATURES[0].name]
         self.calls.append(len(values))
-        assert self.go.acquire(timeout=10)
+        self.threads.add(threading.get_ident())
+        assert len(values) <= self.quick_rows or self.go.acquire(timeout=10)
         if BAD in values:
             raise ArithmeticError(f"{len(values)} rows with a bad one")
-        return Answer(values)
+        return Answer(np.array(values))
+
+
+class Quick(Slow):
+    """An engine that answers two rows at once, and more once it is let go."""
+
+    quick_rows = 2
 
 
 def rows(*values: float) -> Columns:
     """Rows whose features all have these values."""
-    return {each.name: np.array(values) for each in FEATURES}
+    return {each.name: list(values) for each in FEATURES}
 
 
 async def started(engine: Slow, calls: int) -> None:
@@ -113,5 +123,49 @@ def test_nothing_is_predicted_for_who_has_left() -> None:
         assert engine.calls == [1, 1]
         with pytest.raises(asyncio.CancelledError):
             await left
+
+    asyncio.run(run())
+
+
+def test_what_is_quick_is_answered_together_on_the_event_loop() -> None:
+    async def run() -> None:
+        engine = Quick()
+        worker = Worker(engine)  # type: ignore[arg-type]
+        questions = [rows(1), rows(2), rows(3, 4), rows(5), rows(BAD)]
+        *good, bad = await asyncio.gather(*map(worker.predict, questions), return_exceptions=True)
+        assert [each.values.tolist() for each in good] == [[1], [2], [3, 4], [5]]  # type: ignore[union-attr]
+        assert isinstance(bad, ArithmeticError)
+        # The last pair holds a bad row, so each of its questions is asked again by itself.
+        assert engine.calls == [2, 2, 2, 1, 1]
+        assert engine.threads == {threading.get_ident()}
+
+    asyncio.run(run())
+
+
+def test_what_is_quick_does_not_wait_for_what_is_slow() -> None:
+    async def run() -> None:
+        engine = Quick()
+        worker = Worker(engine)  # type: ignore[arg-type]
+        slow = asyncio.create_task(worker.predict(rows(1, 2, 3)))
+        await started(engine, 1)
+        assert (await worker.predict(rows(4))).values.tolist() == [4]
+        assert not slow.done()
+        engine.go.release()
+        assert (await slow).values.tolist() == [1, 2, 3]
+        assert len(engine.threads) == 2
+
+    asyncio.run(run())
+
+
+def test_others_have_their_turn_between_quick_calls() -> None:
+    async def run() -> None:
+        engine = Quick()
+        worker = Worker(engine)  # type: ignore[arg-type]
+        questions = [asyncio.create_task(worker.predict(rows(1, 2))) for _ in range(50)]
+        turns = 0
+        while not questions[-1].done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 50
 
     asyncio.run(run())

@@ -99,8 +99,7 @@ class Api:
     async def infer(self, request: Request) -> Response:
         """The predictions for a batch of rows.
 
-        A few are predicted right here. What would hold the event loop for long is left to the
-        worker, so that health and refusals stay prompt.
+        A long body is read in the thread, so that health and refusals stay prompt.
         """
         self._check_model(request)
         body = await self._read(request)
@@ -109,10 +108,7 @@ class Api:
                 content, rows = await self._worker.run(self._infer, body)
             else:
                 question = protocol.question_of(parse(body))
-                if question.rows <= self._engine.quick_rows:
-                    prediction = self._engine.predict(question.columns)
-                else:
-                    prediction = await self._worker.predict(question.columns)
+                prediction = await self._worker.predict(question.columns)
                 content, rows = self._respond(question, prediction), question.rows
         except ContractError as error:
             raise HTTPException(400, str(error)) from None
