@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +124,5 @@ def test_metrics_while_a_worker_starts(tmp_path: Path, monkeypatch: pytest.Monke
     empty = tmp_path / "counter_1.db"
     empty.touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    filled = threading.Timer(0.01, lambda: empty.write_bytes(bytes(4096)))
-    filled.start()
+    monkeypatch.setattr("service.telemetry.sleep", lambda _: empty.write_bytes(bytes(4096)))
     assert Metrics().exposition() == b""
-    filled.join()
