@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from contract import FEATURES, MODEL_NAME, TARGET, Features, Prediction, golden, signature
@@ -138,9 +138,11 @@ class FakeServer:
             which is left to the client; or it ends, "silent" or with a "reset"; or it is kept.
         drip, drip_head: seconds to wait between the bytes of the body, or of what stands before.
         split: send this many bytes of the answer by themselves, and the rest a moment later.
-        afterthought: what to send a moment after an answer, though nobody asks for it.
+        afterthought: what to send after an answer has been read, though nobody asks for it.
+        read: set by the test once that is so.
         hang_up: how many requests to read without an answer, closing the connection instead.
         connections: how many there were.
+        answers: how many were sent, the afterthought of each included.
         open: those that are open.
         headers: of the last request.
     """
@@ -153,8 +155,9 @@ class FakeServer:
         self.drip = self.drip_head = 0.0
         self.split = 0
         self.afterthought = b""
+        self.read = Event()
         self.hang_up = 0
-        self.connections = 0
+        self.connections = self.answers = 0
         self.open: set[socket.socket] = set()
         self.headers: dict[str, str] = {}
 
@@ -234,9 +237,13 @@ def serving(address: Any, tls: ssl.SSLContext | None = None) -> Iterator[tuple[F
                     self.wfile.write(bytes([byte]))
             if not (fake.drip or fake.drip_head):
                 answer = head + body
-                for part in (answer[: fake.split], answer[fake.split :], fake.afterthought):
+                for part in (answer[: fake.split], answer[fake.split :]):
                     self.wfile.write(part)
-                    time.sleep(0.02 if fake.split or fake.afterthought else 0)
+                    time.sleep(0.02 if fake.split else 0)
+            if fake.afterthought and fake.read.wait(5):
+                self.wfile.write(fake.afterthought)
+                time.sleep(0.02)
+            fake.answers += 1
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
