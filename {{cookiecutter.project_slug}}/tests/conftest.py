@@ -108,6 +108,7 @@ class Pair:
             "DATABASE_URL": database,
             "LOG_FORMAT": "json",
             "MODEL_STORE": str(store),
+            "MODEL_TIMEOUT": "10",
             "MODEL_TOKENS": TOKEN,
             "MODEL_URL": self.model_url,
             "PORT": self.url.rpartition(":")[2],
@@ -120,7 +121,7 @@ class Pair:
         )
         self.service = Process([service, "serve"], environment, folder / "service.log")
         self.model = Process([model, "serve"], environment, folder / "model.log")
-        self.client = httpx.Client(base_url=self.url, timeout=10)
+        self.client = httpx.Client(base_url=self.url, timeout=30)
         self.private = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://model",
