@@ -15,7 +15,7 @@ def test_make_demo_goes_from_nothing_to_predictions_and_ends() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^ *\d+ +([\d,.]+) +([\d,.]+) +model [0-9a-f]{12}$", done.stdout, re.M)

@@ -16,9 +16,10 @@ def test_every_deployment_gives_the_same_predictions_and_stops_cleanly(
     store: Path, tmp_path: Path
 ) -> None:
     answers: list[list[dict[str, Any]]] = []
-    for number, url in enumerate(("", f"http://127.0.0.1:{free_port()}", f"library:{store}")):
+    for number, url in enumerate(("", "http://127.0.0.1:PORT", f"library:{store}")):
         folder = tmp_path / str(number)
         folder.mkdir()
+        url = url.replace("PORT", str(free_port()))
         pair = Pair(folder, store, f"sqlite:///{folder / 'test.db'}", url)
         if not url.startswith("library:"):
             pair.model.start()
