@@ -59,12 +59,11 @@ def test_a_derived_feature_is_added(stamp: Stamp, tmp_path: Path) -> None:
         "cd service && .venv/bin/pytest tests/test_api.py tests/test_document.py",
         "cd model && .venv/bin/pytest tests/test_training.py tests/test_server.py",
     ):
-        kept = {k: v for k, v in environment().items() if k not in ("CI", "TEST_POSTGRES_URL")}
         done = subprocess.run(
             command,
             shell=True,
             cwd=project,
-            env=kept,
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract import FEATURES, ContractError, Features, golden
@@ -44,6 +44,7 @@ WRONG: dict[str, list[Any]] = {
 }
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_rows_survive_the_wire(rows: list[Features]) -> None:
     request = json.loads(json.dumps({"inputs": inputs_of(rows)}))
@@ -53,6 +54,7 @@ def test_rows_survive_the_wire(rows: list[Features]) -> None:
     assert back == [row.model_dump() for row in rows]
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=5),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -16,6 +16,7 @@ from model.evaluation import metrics_of
 VALUE = st.floats(-1e6, 1e6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUE, VALUE), min_size=2))
 def test_of_a_regression(rows: list[tuple[float, float]]) -> None:
     truth, predicted = zip(*rows, strict=True)
@@ -33,6 +34,7 @@ def _t(rows: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=2))
 def test_of_a_classification(rows: list[tuple[int, float]]) -> None:
     classes = ["false", "true"] if TARGET.datatype == "BOOL" else ["a", "b"]

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import make_history
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 from skl2onnx.common._registration import get_converter, get_shape_calculator
@@ -190,6 +190,7 @@ def test_every_kind_of_difference_counts() -> None:
     assert relative_error(*tiny).max() < 1e-5
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1))
 def test_numbers_keep_their_order_as_integers(numbers: list[float]) -> None:
     values = np.array(numbers)
