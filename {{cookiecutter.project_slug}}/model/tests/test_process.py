@@ -163,8 +163,8 @@ def test_pipelined_requests_are_answered_in_order(path: Path) -> None:
 
 def test_a_refusal_waits_until_the_body_is_sent(path: Path) -> None:
     body = json.dumps(REQUEST).encode()
-    with closing(begin(path, body[:10], len(body), "Bearer wrong")) as connection:
-        time.sleep(0.3)
+    with closing(begin(path, body[:10], len(body), Authorization="Bearer wrong")) as connection:
+        time.sleep(0.05)
         connection.send(body[10:])
         assert connection.getresponse().status == 401
 
@@ -175,14 +175,12 @@ def test_who_leaves_in_the_middle_harms_nobody(path: Path) -> None:
     assert ask(path, "POST", INFER, json.dumps(REQUEST)) == 200
 
 
-def begin(
-    at: int | Path, body: bytes, length: int, authorization: str = f"Bearer {TOKENS[0]}"
-) -> Connection:
+def begin(at: int | Path, body: bytes, length: int, **headers: str) -> Connection:
     """A request of which only a part was sent."""
     connection = Connection(at)
     connection.putrequest("POST", INFER)
-    connection.putheader("Authorization", authorization)
-    connection.putheader("Content-Length", str(length))
+    for name, value in {**AUTHORIZATION, "Content-Length": str(length), **headers}.items():
+        connection.putheader(name, value)
     connection.endheaders(body)
     return connection
 
@@ -211,11 +209,11 @@ def test_on_a_port(store: Store, tmp_path: Path) -> None:
     assert ask(port, "POST", INFER, iter([body, *chunks[:1]])) == 200
     assert ask(port, "POST", INFER, iter([body, *chunks, *chunks])) == 413
     assert ask(port, "POST", INFER, b" " * 100_001) == 413
-    with closing(begin(port, body[:10], len(body))) as connection:
-        time.sleep(0.3)
+    with closing(begin(port, b"", len(body), Expect="100-continue")) as connection:
+        assert connection.sock.recv(65536).startswith(b"HTTP/1.1 100 ")  # it is under way
         process.terminate()
         time.sleep(0.3)
-        connection.send(body[10:])
+        connection.send(body)
         assert connection.getresponse().status == 200  # what is under way is answered to the end
     lines = stop(process)
     assert not [line for line in lines if line["level"] in ("error", "critical")]
