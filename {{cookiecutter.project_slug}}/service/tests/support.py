@@ -231,11 +231,12 @@ def serving(address: Any, tls: ssl.SSLContext | None = None) -> Iterator[tuple[F
                 os.close(self.connection.detach())
 
         def _send(self, head: bytes, body: bytes) -> None:
-            for pause, part in ((fake.drip_head, head), (fake.drip, body)):
-                for byte in part if pause else ():
-                    time.sleep(pause)
-                    self.wfile.write(bytes([byte]))
-            if not (fake.drip or fake.drip_head):
+            if fake.drip or fake.drip_head:
+                for pause, part in ((fake.drip_head, head), (fake.drip, body)):
+                    for byte in part:
+                        time.sleep(pause)
+                        self.wfile.write(bytes([byte]))
+            else:
                 answer = head + body
                 for part in (answer[: fake.split], answer[fake.split :]):
                     self.wfile.write(part)
