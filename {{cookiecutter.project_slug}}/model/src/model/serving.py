@@ -49,6 +49,7 @@ def import_engine(manifest: Manifest) -> None:
     The artifact itself is opened in each worker, so that a reload serves the version of its day.
     """
     importlib.import_module("model.compiled" if ONNX_FILE in manifest.files else "model.reference")
+    gc.freeze()  # a search for garbage in a worker would write to what it shares
 
 
 def private_socket(address: str) -> str:
@@ -117,6 +118,5 @@ class Server(BaseApplication):  # type: ignore[misc]
         except ModelError as error:
             structlog.get_logger().error(str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
-        gc.collect()
         gc.freeze()  # or all that stays for good is searched for garbage, while callers wait 10 ms
         return app
