@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from contract import FEATURES
 from model.answer import Answer
 from model.batching import MOST_ROWS, Worker
+from model.engine import Engine
 
 BAD = -1.0
 Columns = dict[str, Any]
@@ -47,6 +48,11 @@ def rows(*values: float) -> Columns:
     return {each.name: list(values) for each in FEATURES}
 
 
+def worker_of(engine: Slow) -> Worker:
+    """A worker that asks this engine."""
+    return Worker(cast(Engine, engine))
+
+
 async def started(engine: Slow, calls: int) -> None:
     """Wait until the engine is at its so many-th call."""
     while len(engine.calls) < calls:
@@ -56,7 +62,7 @@ async def started(engine: Slow, calls: int) -> None:
 def test_what_waits_is_answered_in_one_call() -> None:
     async def run() -> None:
         engine = Slow()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         first = asyncio.create_task(worker.predict(rows(1)))
         await started(engine, 1)  # it found the model idle, and waits for nobody
         others = [asyncio.create_task(worker.predict(rows(*each))) for each in ((2,), (3, 4), (5,))]
@@ -73,7 +79,7 @@ def test_what_waits_is_answered_in_one_call() -> None:
 def test_a_bad_row_harms_only_its_own_question() -> None:
     async def run() -> None:
         engine = Slow()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         engine.go.release(9)
         questions = [rows(1), rows(2), rows(BAD, 7), rows(3)]
         answers = await asyncio.gather(*map(worker.predict, questions), return_exceptions=True)
@@ -88,7 +94,7 @@ def test_a_bad_row_harms_only_its_own_question() -> None:
 def test_so_many_rows_and_no_more_are_answered_together() -> None:
     async def run() -> None:
         engine = Slow()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         engine.go.release(9)
         half = rows(*range(MOST_ROWS // 2))
         long = rows(*range(2 * MOST_ROWS))
@@ -110,7 +116,7 @@ def test_so_many_rows_and_no_more_are_answered_together() -> None:
 def test_nothing_is_predicted_for_who_has_left() -> None:
     async def run() -> None:
         engine = Slow()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         first = asyncio.create_task(worker.predict(rows(1)))
         await started(engine, 1)
         left, stayed = (asyncio.create_task(worker.predict(rows(each))) for each in (2, 3))
@@ -130,7 +136,7 @@ def test_nothing_is_predicted_for_who_has_left() -> None:
 def test_what_is_quick_is_answered_together_on_the_event_loop() -> None:
     async def run() -> None:
         engine = Quick()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         questions = [rows(1), rows(2), rows(3, 4), rows(5), rows(BAD)]
         *good, bad = await asyncio.gather(*map(worker.predict, questions), return_exceptions=True)
         assert [each.values.tolist() for each in good] == [[1], [2], [3, 4], [5]]  # type: ignore[union-attr]
@@ -145,7 +151,7 @@ def test_what_is_quick_is_answered_together_on_the_event_loop() -> None:
 def test_what_is_quick_does_not_wait_for_what_is_slow() -> None:
     async def run() -> None:
         engine = Quick()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         slow = asyncio.create_task(worker.predict(rows(1, 2, 3)))
         await started(engine, 1)
         assert (await worker.predict(rows(4))).values.tolist() == [4]
@@ -160,7 +166,7 @@ def test_what_is_quick_does_not_wait_for_what_is_slow() -> None:
 def test_others_have_their_turn_between_quick_calls() -> None:
     async def run() -> None:
         engine = Quick()
-        worker = Worker(engine)  # type: ignore[arg-type]
+        worker = worker_of(engine)
         questions = [asyncio.create_task(worker.predict(rows(1, 2))) for _ in range(50)]
         turns = 0
         while not questions[-1].done():
