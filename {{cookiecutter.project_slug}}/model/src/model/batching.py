@@ -26,7 +26,6 @@ class Worker:
 
     def __init__(self, engine: Engine) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
-        self._most_quick = engine.quick_rows
         self._quick = Queue(engine, engine.quick_rows, call_here)
         self._slow = Queue(engine, MOST_ROWS, self.run)
 
@@ -40,7 +39,7 @@ class Worker:
         Raises:
             Exception: what the engine raises for these rows; other questions are not harmed.
         """
-        queue = self._quick if rows_of(columns) <= self._most_quick else self._slow
+        queue = self._quick if rows_of(columns) <= self._quick.most_rows else self._slow
         return await queue.predict(columns)
 
 
@@ -63,7 +62,7 @@ class Queue:
         self, engine: Engine, most_rows: int, call: Callable[..., Awaitable[list[Any]]]
     ) -> None:
         self._engine = engine
-        self._most_rows = most_rows
+        self.most_rows = most_rows
         self._call = call
         self._waiting: deque[tuple[Columns, asyncio.Future[Answer]]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -96,7 +95,7 @@ class Queue:
         """The questions that have waited longest, as many as may be answered together."""
         batch = [self._waiting.popleft()]
         rows = rows_of(batch[0][0])
-        while self._waiting and (rows := rows + rows_of(self._waiting[0][0])) <= self._most_rows:
+        while self._waiting and (rows := rows + rows_of(self._waiting[0][0])) <= self.most_rows:
             batch.append(self._waiting.popleft())
         return [each for each in batch if not each[1].cancelled()]
 

@@ -118,5 +118,5 @@ class Server(BaseApplication):  # type: ignore[misc]
         except ModelError as error:
             structlog.get_logger().error(str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
-        gc.freeze()  # or all that stays for good is searched for garbage, while callers wait 10 ms
+        gc.freeze()  # or all that stays for good is searched for garbage while callers wait
         return app
