@@ -11,12 +11,12 @@ class Golden:
     """One exchange between the two sides, word for word.
 
     Attributes:
-        number: counts the versions of the contract; the highest is today's.
+        number: counts the versions of the contract; the highest is the current one.
         columns: the contract that it belongs to, as `contract.signature.Column` fields.
-        features: what was told, one mapping a row.
-        request: the body of the inference request.
-        predictions: what was answered, one mapping a row.
-        response: the body of the inference response.
+        features: one mapping a row.
+        request: the body of the inference request for them.
+        predictions: one mapping a row.
+        response: the body of the inference response with them.
     """
 
     number: int
@@ -36,7 +36,7 @@ def golden() -> list[Golden]:
 
 
 def examples() -> list[dict[str, Any]]:
-    """A few rows of the history: every feature, and the target as it turned out."""
+    """A few rows of the history: the inputs, and the target as it turned out."""
     rows: list[dict[str, Any]] = json.loads(
         (files("contract") / "examples.json").read_text("utf-8")
     )

@@ -1,10 +1,12 @@
-"""`python -m contract.pin`: write the golden messages of a contract that has changed.
+"""`python -m contract.pin`: write the golden messages and the examples of a contract that changed.
 
-The previous version stays beside the new one, and both sides go on being tested against it: while
-one side is being replaced, the other still speaks the old version.
+The previous messages stay beside the new ones, and both sides go on being tested against them:
+while one side is being replaced, the other still speaks the previous version.
 """
 
+import csv
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from typing import Any
 from contract.examples import golden
 from contract.features import Features
 from contract.prediction import Prediction
-from contract.signature import FEATURES, TARGET
+from contract.signature import FEATURES, INPUTS, TARGET, Column
 from contract.tensors import inputs_of, outputs_of
+from contract.types import DATATYPES, WHOLE
+
+HISTORY = Path("data/history.csv")
+FOLDER = Path(__file__).parent
 
 VALUES: dict[str, list[Any]] = {
     "FP64": [1.5, -2000000.25],
@@ -24,7 +30,7 @@ VALUES: dict[str, list[Any]] = {
 
 
 def pin() -> dict[str, Any]:
-    """One exchange of two rows in today's contract, the second with all that may be missing."""
+    """One exchange of two rows, the second without any value that may be missing."""
     features = [
         Features.model_validate(
             {
@@ -54,19 +60,48 @@ def pin() -> dict[str, Any]:
     }
 
 
+def examples_of(history: Path) -> list[dict[str, Any]]:
+    """Five rows spread over the last fifth of a CSV; where it has gaps, the last row shows one."""
+    with history.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    late = rows[len(rows) * 4 // 5 :]
+    picked = [late[(len(late) - 1) * step // 4] for step in range(5)]
+    incomplete = [row for row in late if "" in row.values()]
+    return [
+        {
+            column.name: _value(row[column.name], column)
+            for column in (*INPUTS, TARGET)
+            if column.name in row
+        }
+        for row in [*picked[:4], next(iter(incomplete), picked[4])]
+    ]
+
+
+def _value(cell: str, column: Column) -> Any:
+    if not cell:
+        return None
+    if column == TARGET and WHOLE.fullmatch(cell):
+        return int(cell)  # of a target that counts something
+    return DATATYPES[column.datatype].parse(cell)
+
+
 def main() -> None:
-    """Pin today's contract, keeping the version before it and dropping any older one."""
-    kept = golden()
-    today = pin()
-    if kept and kept[-1].columns == today["columns"]:
+    """Pin the contract, keeping the version before it and dropping any older one."""
+    try:
+        rows = [json.dumps(row, ensure_ascii=False) for row in examples_of(HISTORY)]
+    except (OSError, ValueError) as error:
+        sys.exit(f"{HISTORY}: {error}")
+    text = "[\n" + ",\n".join(f"  {row}" for row in rows) + "\n]\n"
+    (FOLDER / "examples.json").write_text(text, "utf-8")
+    kept, new = golden(), pin()
+    if kept and kept[-1].columns == new["columns"]:
         print(f"contract {kept[-1].number}: unchanged")
         return
-    folder = Path(__file__).parent / "golden"
     number = kept[-1].number + 1 if kept else 1
-    text = json.dumps(today, indent=2, ensure_ascii=False) + "\n"
-    (folder / f"{number}.json").write_text(text, "utf-8")
+    text = json.dumps(new, indent=2, ensure_ascii=False) + "\n"
+    (FOLDER / f"golden/{number}.json").write_text(text, "utf-8")
     for old in kept[:-1]:
-        (folder / f"{old.number}.json").unlink()
+        (FOLDER / f"golden/{old.number}.json").unlink()
     print(f"contract {number}: pinned; the previous version is kept")
 
 

@@ -1,27 +1,17 @@
 {%- set kinds = {'float': 'Float', 'int': 'Float', 'bool': 'Bool', 'category': 'Category'} -%}
 {%- set kind = kinds[cookiecutter.__target_kind] -%}
+{%- set words = cookiecutter.__target.replace('_', ' ').capitalize() -%}
 """What the model answers."""
-{% if cookiecutter.__task == 'regression' %}
-from pydantic import BaseModel, ConfigDict
 
-from contract.types import Float
-
-
-class Prediction(BaseModel):
-    """What the model expects of one {{ cookiecutter.entity.replace('_', ' ') }}."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    {{ cookiecutter.__target }}: Float
-    """{{ cookiecutter.__target.replace('_', ' ').capitalize() }}: what is expected."""
-{%- else %}
+{% if cookiecutter.__task != 'regression' -%}
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+{%- else -%}
+from pydantic import BaseModel, ConfigDict
+{%- endif %}
 
-from contract.types import {{ kind }}
-
-Probability = Annotated[float, Field(strict=True, ge=0, le=1)]
+from contract import types
 
 
 class Prediction(BaseModel):
@@ -29,9 +19,10 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    {{ cookiecutter.__target }}: {{ kind }}
-    """{{ cookiecutter.__target.replace('_', ' ').capitalize() }}: what is most probable."""
+    {{ cookiecutter.__target }}: types.{{ kind }}
+    """{{ words }}: {{ 'what is expected' if cookiecutter.__task == 'regression' else 'what is most probable' }}."""
+{%- if cookiecutter.__task != 'regression' %}
 
-    probabilities: dict[str, Probability]
+    probabilities: dict[str, Annotated[float, Field(strict=True, ge=0, le=1)]]
     """How probable each answer is; {{ 'the keys are "false" and "true"' if cookiecutter.__task == 'binary' else 'the keys are the classes' }}."""
 {%- endif %}

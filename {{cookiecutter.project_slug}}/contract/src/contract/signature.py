@@ -4,17 +4,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, get_args
+from typing import get_args
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from contract.features import Features
+from contract.features import Derived, Features
 from contract.prediction import Prediction
+from contract.types import DATATYPES
 
 MODEL_NAME = "{{ cookiecutter.project_slug }}"
 """The model's name in the Open Inference Protocol."""
-
-DATATYPES: dict[Any, str] = {float: "FP64", int: "INT64", bool: "BOOL", str: "BYTES"}
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,21 @@ class Column:
 def _column(name: str, field: FieldInfo) -> Column:
     kinds = set(get_args(field.annotation)) or {field.annotation}
     # `Float | None` keeps its Annotated[float, …] inside the union; alone, pydantic unwraps it.
-    (kind,) = ((get_args(each) or [each])[0] for each in kinds - {type(None)})
-    return Column(name, DATATYPES[kind], optional=type(None) in kinds)
+    (python,) = ((get_args(each) or [each])[0] for each in kinds - {type(None)})
+    (datatype,) = (each.name for each in DATATYPES.values() if each.python is python)
+    return Column(name, datatype, optional=type(None) in kinds)
 
 
-FEATURES = tuple(_column(*item) for item in Features.model_fields.items())
-"""The features, in the order of the contract."""
+def columns_of(part: type[BaseModel]) -> tuple[Column, ...]:
+    """The columns for the fields of a model."""
+    return tuple(_column(*item) for item in part.model_fields.items())
+
+
+FEATURES = columns_of(Features)
+"""What the model predicts from, in the order of the contract."""
+
+INPUTS = tuple(column for column in FEATURES if column.name not in Derived.model_fields)
+"""The features that a history holds; from them follow the others, which are derived."""
 
 (TARGET,) = (
     _column(*item) for item in Prediction.model_fields.items() if item[0] != "probabilities"

@@ -5,8 +5,7 @@ One tensor per feature with one value per row. A missing value is `null`; for cl
 no null in a tensor, NaN (FP64) and "" (BYTES) mean the same.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -15,7 +14,7 @@ from contract.errors import ContractError
 from contract.features import Features
 from contract.prediction import Prediction
 from contract.signature import FEATURES, TARGET, Column
-from contract.types import CATEGORY, EXACT
+from contract.types import DATATYPES, UnexpectedValue
 
 PROBABILITIES = "probabilities"
 """Name of the second output tensor of a classification, [rows, classes]."""
@@ -172,90 +171,16 @@ def _data(tensor: Tensor, column: Column) -> list[Any]:
         raise ContractError(f"shape is {shape!r:.40}, expected [rows]", column.name)
     if not isinstance(data, list):
         raise ContractError(
-            "`data` is missing or not a list; binary data is not spoken here", column.name
+            "`data` is missing or not a list; binary data is not supported", column.name
         )
     if len(shape) == 2 and all(isinstance(row, list) and len(row) == 1 for row in data):
         data = [row[0] for row in data]
     if len(data) != shape[0] or not data:
         raise ContractError(f"{len(data)} values for shape {shape}; at least one row", column.name)
-    return _READERS[column.datatype](data, column)
-
-
-def _missing(value: Any, row: int, column: Column) -> None:
-    if not column.optional:
-        raise ContractError(f"row {row} is missing a value", column.name)
-
-
-def _fp64(data: list[Any], column: Column) -> list[Any]:
-    kinds = set(map(type, data))
-    if kinds == {float} and all(map(math.isfinite, data)):
-        return data
-    read: list[float | None] = []
-    for row, value in enumerate(data):
-        if value is None or value != value:
-            _missing(value, row, column)
-            read.append(None)
-        elif type(value) not in (float, int):
-            raise _mistyped("a number", value, row, column)
-        else:
-            try:
-                number = float(value)
-            except OverflowError:
-                number = math.inf
-            if math.isinf(number):
-                raise ContractError(f"row {row} is not a finite number", column.name)
-            read.append(number)
-    return read
-
-
-def _int64(data: list[Any], column: Column) -> list[Any]:
-    read: list[int | None] = []
-    for row, value in enumerate(data):
-        if value is None:
-            _missing(value, row, column)
-            read.append(None)
-        elif type(value) is int or (type(value) is float and value.is_integer()):
-            if abs(value) > EXACT:
-                raise ContractError(f"row {row} is beyond ±2^53", column.name)
-            read.append(int(value))
-        else:
-            raise _mistyped("an integer", value, row, column)
-    return read
-
-
-def _bool(data: list[Any], column: Column) -> list[Any]:
-    for row, value in enumerate(data):
-        if value is None:
-            _missing(value, row, column)
-        elif type(value) is not bool:
-            raise _mistyped("true or false", value, row, column)
-    return data
-
-
-def _bytes(data: list[Any], column: Column) -> list[Any]:
-    read: list[str | None] = []
-    for row, value in enumerate(data):
-        if value is None or value == "":
-            _missing(value, row, column)
-            read.append(None)
-        elif type(value) is not str:
-            raise _mistyped("a string", value, row, column)
-        elif not CATEGORY.fullmatch(value):
-            raise ContractError(
-                f"row {row} is not 1 to 200 characters without control characters", column.name
-            )
-        else:
-            read.append(value)
-    return read
-
-
-def _mistyped(wanted: str, value: object, row: int, column: Column) -> ContractError:
-    return ContractError(f"row {row} is {value!r:.40}, expected {wanted}", column.name)
-
-
-_READERS: dict[str, Callable[[list[Any], Column], list[Any]]] = {
-    "FP64": _fp64,
-    "INT64": _int64,
-    "BOOL": _bool,
-    "BYTES": _bytes,
-}
+    try:
+        values = DATATYPES[column.datatype].check(data)
+    except UnexpectedValue as error:
+        raise ContractError(f"row {error.position} {error}", column.name) from None
+    if not column.optional and None in values:
+        raise ContractError(f"row {values.index(None)} is missing a value", column.name)
+    return values

@@ -1,19 +1,22 @@
-"""The four kinds of value that a feature or a target can have.
+"""The four kinds of value that a feature or a target can have, each defined here and nowhere else.
 
 They say what a value *is*, never what was seen so far: the ranges and categories of the history
 stand in each model version's manifest, so that a plausible value that is new gets an answer.
 """
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 EXACT = 2**53
 """Integers up to here are exact in every JSON reader (RFC 8259, section 6)."""
 
-CATEGORY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
-"""One to 200 characters, no control characters, no half of a surrogate pair."""
+NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
 
 
 def _whole(value: object) -> object:
@@ -28,3 +31,96 @@ Category = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
+
+
+class UnexpectedValue(ValueError):
+    """A value of another kind than expected.
+
+    Attributes:
+        position: where it stands among others.
+    """
+
+    def __init__(self, value: object, expected: str, position: int = 0) -> None:
+        super().__init__(f"is {value!r:.40}, expected {expected}")
+        self.position = position
+
+
+@dataclass(frozen=True)
+class Datatype:
+    """One kind of value.
+
+    Attributes:
+        name: FP64, INT64, BOOL or BYTES, as the Open Inference Protocol calls it.
+        python: the type of its values in Python.
+        values: checks a list of values, None where one is missing.
+        expected: what a value is, for people.
+        from_text: the value in a cell of text, its limits unchecked; None where there is none.
+    """
+
+    name: str
+    python: type
+    values: TypeAdapter[list[Any]]
+    expected: str
+    from_text: Callable[[str], object]
+
+    def check(self, values: list[Any]) -> list[Any]:
+        """The values; None where one is missing, which NaN (FP64) and "" (BYTES) say as well.
+
+        Raises:
+            UnexpectedValue: one is of another kind.
+        """
+        with suppress(ValidationError):  # a missing value is None, mostly
+            return self.values.validate_python(values)
+        if self.name == "FP64":
+            values = [None if value != value else value for value in values]
+        elif self.name == "BYTES":
+            values = [None if value == "" else value for value in values]
+        try:
+            return self.values.validate_python(values)
+        except ValidationError as error:
+            (position, *_) = error.errors(include_url=False)[0]["loc"]
+            raise UnexpectedValue(values[int(position)], self.expected, int(position)) from None
+
+    def parse(self, text: str) -> Any:
+        """The value in a cell of text.
+
+        Raises:
+            UnexpectedValue: there is none of this kind.
+        """
+        try:
+            (value,) = self.values.validate_python([self.from_text(text)])
+        except ValidationError:
+            value = None
+        if value is None:
+            raise UnexpectedValue(text, self.expected)
+        return value
+
+
+def _float(text: str) -> float | None:
+    return float(text) if NUMBER.fullmatch(text) else None
+
+
+def _int(text: str) -> float | None:
+    return int(text) if WHOLE.fullmatch(text) else _float(text)
+
+
+def _bool(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.strip().lower())
+
+
+DATATYPES = {
+    each.name: each
+    for each in (
+        Datatype("FP64", float, TypeAdapter(list[Float | None]), "a finite number", _float),
+        Datatype("INT64", int, TypeAdapter(list[Int | None]), "a whole number within ±2^53", _int),
+        Datatype("BOOL", bool, TypeAdapter(list[Bool | None]), "true or false", _bool),
+        Datatype(
+            "BYTES",
+            str,
+            TypeAdapter(list[Category | None]),
+            "1 to 200 characters without control characters",
+            str,
+        ),
+    )
+}
+"""The four kinds by name."""

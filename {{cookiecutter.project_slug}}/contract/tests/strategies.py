@@ -1,0 +1,24 @@
+"""Whatever the contract allows, for hypothesis to draw from."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from contract import Column
+from contract.types import EXACT
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "FP64": st.floats(allow_nan=False, allow_infinity=False),
+    "INT64": st.integers(-EXACT, EXACT),
+    "BOOL": st.booleans(),
+    "BYTES": st.text(
+        st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\x7f"),
+        min_size=1,
+        max_size=200,
+    ),
+}
+
+
+def values(column: Column) -> st.SearchStrategy[Any]:
+    """Any value of a column, and None where one may be missing."""
+    return VALUES[column.datatype] | (st.none() if column.optional else st.nothing())
