@@ -6,9 +6,9 @@ from time import perf_counter
 import structlog
 
 from contract import Features, Prediction
-from service.memory import Memory
+from service.fallbacks import FallbackStore
 from service.predictors import Answer, Predictor, PredictorError
-from service.schemas import ServedBy
+from service.tables import ServedBy
 from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -16,34 +16,35 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected, and who says so.
+    """What is expected, and who predicted it.
 
     Attributes:
-        prediction: None as long as no model was ever seen.
-        served_by: the model, or what its training data recommends for when it cannot answer.
-        version: the version of the model that this comes from.
+        prediction: None when the model failed and no version of it has ever answered.
+        served_by: who predicted it.
+        version: the version of the model that the prediction comes from.
         latency_ms: how long the model took, or was waited for.
+        answer: the model's answer; None when it failed.
     """
 
     prediction: Prediction | None
     served_by: ServedBy
     version: str | None
     latency_ms: float
+    answer: Answer | None = None
 
 
 class Forecaster:
     """Asks the model, and falls back when it is slow, wrong or gone.
 
-    Between the use cases, which know nothing of faults, and the predictors, which know nothing of
-    each other: what decides whether and how often the model is asked (retries, a circuit breaker,
-    a limit on how many wait for it) belongs into `_ask`.
+    The use cases know nothing of faults, and the predictors nothing of each other. Whatever decides
+    whether and how often the model is asked (retries, a circuit breaker, a limit on concurrent
+    calls) belongs into `_ask`.
     """
 
-    def __init__(self, predictor: Predictor, memory: Memory, metrics: Metrics) -> None:
+    def __init__(self, predictor: Predictor, fallbacks: FallbackStore, metrics: Metrics) -> None:
         self._predictor = predictor
-        self._memory = memory
+        self._fallbacks = fallbacks
         self._metrics = metrics
-        self._version: str | None = None
 
     def forecast(self, features: Features, request_id: str) -> Forecast:
         """What is expected for these features; a fault of the model is logged and counted.
@@ -53,15 +54,15 @@ class Forecaster:
         """
         start = perf_counter()
         answer = self._ask(features, request_id)
-        latency = perf_counter() - start
-        self._metrics.model_seconds.observe(latency)
+        seconds = perf_counter() - start
+        self._metrics.model_seconds.observe(seconds)
+        latency_ms = seconds * 1000
         if answer:
-            forecast = Forecast(answer.prediction, "model", answer.version, latency * 1000)
-            self._meet(answer.version)
-        elif recalled := self._memory.recall():
-            forecast = Forecast(recalled[0], "fallback", recalled[1], latency * 1000)
+            forecast = Forecast(answer.prediction, "model", answer.version, latency_ms, answer)
+        elif fallback := self._fallbacks.latest():
+            forecast = Forecast(fallback[0], "fallback", fallback[1], latency_ms)
         else:
-            forecast = Forecast(None, "none", None, latency * 1000)
+            forecast = Forecast(None, "none", None, latency_ms)
         self._metrics.predictions.labels(forecast.served_by, forecast.version or "").inc()
         return forecast
 
@@ -72,13 +73,3 @@ class Forecaster:
             self._metrics.model_failures.labels(error.reason).inc()
             log.warning("prediction failed", reason=error.reason, fault=str(error))
             return None
-
-    def _meet(self, version: str | None) -> None:
-        """Learn what a version recommends when it answers for the first time."""
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._memory.remember(self._predictor.describe())
-        except PredictorError as error:  # the next readiness check asks again
-            log.warning("model not described", reason=error.reason, fault=str(error))

@@ -1,6 +1,4 @@
-"""Whether the process lives, and whether it is ready to work."""
-
-from contextlib import suppress
+"""Liveness and readiness."""
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
@@ -9,12 +7,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.database import Database
 from service.errors import problem, responses
-from service.memory import Memory
 from service.predictors import Predictor, PredictorError
 
 
 class Health(BaseModel):
-    """How the service is."""
+    """The state of the service."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -25,8 +22,8 @@ class Health(BaseModel):
     """What each check found."""
 
 
-def routes(database: Database, predictor: Predictor, memory: Memory) -> APIBlueprint:
-    """`/livez`, which asks nobody, and `/readyz`, which asks the database and the model."""
+def routes(database: Database, predictor: Predictor) -> APIBlueprint:
+    """`/livez`, which asks nothing else, and `/readyz`, which asks the database and the model."""
     api = APIBlueprint("health", __name__, abp_tags=[{"name": "health"}])
 
     @api.get("/livez", responses=responses(200, Health))
@@ -37,7 +34,7 @@ def routes(database: Database, predictor: Predictor, memory: Memory) -> APIBluep
     @api.get("/readyz", responses=responses(200, Health, 503))
     def ready() -> Response | dict[str, object]:
         """Whether the service can work: its database is there and migrated, and so is its model."""
-        checks = {"database": _database(database), "model": _model(predictor, memory)}
+        checks = {"database": _database(database), "model": _model(predictor)}
         if set(checks.values()) != {"ok"}:
             faults = [f"{name}: {found}" for name, found in checks.items() if found != "ok"]
             return problem(503, "; ".join(faults), checks=checks)
@@ -53,11 +50,9 @@ def _database(database: Database) -> str:
         return "unreachable"
 
 
-def _model(predictor: Predictor, memory: Memory) -> str:
+def _model(predictor: Predictor) -> str:
     try:
-        seen = predictor.describe()
+        predictor.check()
     except PredictorError as error:
         return f"{error.reason}: {error}"
-    with suppress(SQLAlchemyError):  # what is wrong with the database, its own check says
-        memory.remember(seen)
     return "ok"

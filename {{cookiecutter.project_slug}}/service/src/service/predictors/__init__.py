@@ -1,12 +1,12 @@
-"""The ways of reaching a model. Whoever asks for a prediction never knows which."""
+"""The ways of reaching a model; the code that asks for a prediction never knows which."""
 
 from collections.abc import Callable
 
 from service.predictors.library import Library
 from service.predictors.open_inference import OpenInference
-from service.predictors.port import Answer, Description, Predictor, PredictorError
+from service.predictors.port import Answer, Predictor, PredictorError
 
-__all__ = ["Answer", "Description", "Predictor", "PredictorError", "from_url"]
+__all__ = ["Answer", "Predictor", "PredictorError", "from_url"]
 
 ADAPTERS: dict[str, Callable[..., Predictor]] = {
     "http": OpenInference,
@@ -14,14 +14,15 @@ ADAPTERS: dict[str, Callable[..., Predictor]] = {
     "http+unix": OpenInference,
     "library": Library,
 }
+"""By the scheme of MODEL_URL."""
 
 
 def from_url(url: str, *, token: str | None, timeout: float, connections: int) -> Predictor:
-    """The predictor for a MODEL_URL. It asks nothing of the model yet.
+    """The predictor for a MODEL_URL; nothing is sent to the model yet.
 
     Args:
         url: `http://`, `https://`, `http+unix://path` or `library:folder`.
-        token: sent as a bearer token, where there is somebody to send it to.
+        token: the bearer token to send to a server.
         timeout: seconds that a call may take.
         connections: how many calls there may be at a time.
 

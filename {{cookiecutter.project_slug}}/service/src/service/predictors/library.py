@@ -1,7 +1,7 @@
 """The model in the service's own process: a folder with an artifact, opened by a library.
 
-Whatever package brings the library says so with an entry point in the group `predictor.engine`,
-named `library`: a function that takes the folder and returns an `Engine`.
+The package that brings the library registers an entry point in the group `predictor.engine`, named
+`library`: a function that takes the folder and returns a `LibraryModel`.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import structlog
 
 from contract import Features
-from service.predictors.messages import answer_of, description_of, request_of
-from service.predictors.port import Answer, Description, PredictorError
+from service.predictors.messages import answer_of, check_metadata, request_of
+from service.predictors.port import Answer, PredictorError
 
 log = structlog.get_logger(__name__)
 
 
-class Engine(Protocol):
+class LibraryModel(Protocol):
     """A model that speaks the Open Inference Protocol in dictionaries."""
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -27,19 +27,19 @@ class Engine(Protocol):
         ...
 
     def metadata(self) -> dict[str, Any]:
-        """The model's metadata."""
+        """The model's metadata, as the protocol has it."""
         ...
 
 
 class Library:
     """A predictor that holds the model itself.
 
-    Where opening the artifact fails, it is tried again whenever readiness is asked for, so that no
-    request of a user waits for it.
+    An artifact that could not be opened is tried again at each readiness check, so that no user's
+    request waits for it.
 
     Args:
         url: `library:folder`.
-        token: of no use here.
+        token: not used.
         timeout: seconds that a call may take; the work behind a call that took longer goes on.
         connections: how many calls there may be at a time.
 
@@ -61,7 +61,7 @@ class Library:
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(connections, "model")
         self._opening = Lock()
-        self._engine: Engine | None = None
+        self._model: LibraryModel | None = None
 
     def open(self) -> None:
         """See `Predictor.open`."""
@@ -72,23 +72,23 @@ class Library:
 
     def predict(self, features: Features, request_id: str) -> Answer:
         """See `Predictor.predict`."""
-        if self._engine is None:
+        if self._model is None:
             raise PredictorError("unreachable", "the artifact has not been opened")
-        engine, request = self._engine, request_of(features, request_id)
-        return answer_of(self._call(lambda: engine.infer(request)), request_id)
+        model, request = self._model, request_of(features, request_id)
+        return answer_of(self._call(lambda: model.infer(request)), request_id)
 
-    def describe(self) -> Description:
-        """See `Predictor.describe`."""
-        return description_of(self._call(self._open().metadata))
+    def check(self) -> None:
+        """See `Predictor.check`."""
+        check_metadata(self._call(self._open().metadata))
 
-    def _open(self) -> Engine:
+    def _open(self) -> LibraryModel:
         with self._opening:
-            if self._engine is None:
+            if self._model is None:
                 try:
-                    self._engine = self._entry_point.load()(self._folder)
+                    self._model = self._entry_point.load()(self._folder)
                 except Exception as error:
                     raise PredictorError("unreachable", f"the artifact: {error}") from error
-            return self._engine
+            return self._model
 
     def _call(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         future = self._threads.submit(function)

@@ -1,13 +1,13 @@
 """Between the port and the Open Inference Protocol: what all adapters share."""
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
 from contract.tensors import inputs_of, predictions_of
-from service.predictors.port import Answer, Description, PredictorError
+from service.predictors.port import Answer, PredictorError
 
 VERSION = re.compile(r"[\x21-\x7e]{1,100}")
 
@@ -18,69 +18,74 @@ def request_of(features: Features, request_id: str) -> dict[str, Any]:
 
 
 def answer_of(response: object, request_id: str) -> Answer:
-    """The answer in an inference response to that request.
+    """The answer in an inference response to the request with this id.
 
     Raises:
-        PredictorError: it is no answer to it, or not in our contract.
+        PredictorError: it is not the answer to this request, or breaks the contract.
     """
     message = _object(response)
-    _compare(_object(message.get("parameters") or {}).get("signature"))
+    parameters = _object(message.get("parameters") or {})
+    _check_signature(parameters)
     if message.get("id") not in (None, request_id):
-        raise PredictorError("nonsense", "the answer is to another request")
+        _reject("the answer is to another request")
+    version = message.get("model_version")
+    if version is not None and not (isinstance(version, str) and VERSION.fullmatch(version)):
+        _reject("the version is not a short text")
     try:
         predictions = predictions_of(message)
     except ContractError as error:
-        raise PredictorError("nonsense", str(error)) from None
+        _reject(str(error))
     if len(predictions) != 1:
-        raise PredictorError("nonsense", f"{len(predictions)} predictions for one row")
-    return Answer(predictions[0], _version(message.get("model_version")))
+        _reject(f"{len(predictions)} predictions for one row")
+    return Answer(predictions[0], version, _fallback(parameters))
 
 
-def description_of(metadata: object) -> Description:
-    """The model that its metadata describes.
+def check_metadata(metadata: object) -> None:
+    """Compare the contract of the model that this metadata describes with the service's.
 
     A server that knows no signatures is compared by the names and datatypes of its tensors.
 
     Raises:
-        PredictorError: it is no description, or keeps another contract.
+        PredictorError: with the reason "signature" when they differ; otherwise for metadata that is
+            none.
     """
     message = _object(metadata)
     parameters = _object(message.get("parameters") or {})
-    _compare(parameters.get("signature"))
+    _check_signature(parameters)
     if parameters.get("signature") is None:
-        _compare_tensors(message)
-    versions = message.get("versions")
-    version = parameters.get("version")
-    if version is None and isinstance(versions, list) and versions:
-        version = versions[-1]
-    fallback = parameters.get("fallback")
+        _check_tensors(message)
+
+
+def _fallback(parameters: dict[str, Any]) -> Prediction | None:
+    # Parameters of the protocol are plain values, so the prediction is JSON in a string.
+    text = parameters.get("fallback")
+    if text is None:
+        return None
     try:
-        recommended = None if fallback is None else Prediction.model_validate(fallback)
-    except ValidationError:
-        raise PredictorError("nonsense", "the recommended fallback is no prediction") from None
-    return Description(_version(version), signature(), recommended)
+        return Prediction.model_validate_json(text)
+    except (TypeError, ValidationError):
+        _reject("the fallback is not a prediction")
 
 
 def _object(message: object) -> dict[str, Any]:
     if not isinstance(message, dict):
-        raise PredictorError("nonsense", "not an object of the Open Inference Protocol")
+        _reject("not an object of the Open Inference Protocol")
     return message
 
 
-def _version(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and VERSION.fullmatch(value)):
-        return value
-    raise PredictorError("nonsense", "the version is no short text")
+def _reject(fault: str) -> NoReturn:
+    raise PredictorError("invalid_response", fault) from None
 
 
-def _compare(theirs: object) -> None:
+def _check_signature(parameters: dict[str, Any]) -> None:
+    theirs = parameters.get("signature")
     if theirs not in (None, signature()):
         raise PredictorError(
             "signature", f"the model keeps contract {theirs!r:.40}, the service {signature()!r}"
         )
 
 
-def _compare_tensors(metadata: dict[str, Any]) -> None:
+def _check_tensors(metadata: dict[str, Any]) -> None:
     for key, columns in (("inputs", FEATURES), ("outputs", (TARGET,))):
         tensors = metadata.get(key)
         theirs = {

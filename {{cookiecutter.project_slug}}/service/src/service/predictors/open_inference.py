@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from contract import MODEL_NAME, Features
-from service.predictors.messages import answer_of, description_of, request_of
-from service.predictors.port import Answer, Description, PredictorError
+from service.predictors.messages import answer_of, check_metadata, request_of
+from service.predictors.port import Answer, PredictorError
 
-MAX_RESPONSE = 2**20
-"""Bytes that an answer may have: one row's takes a few hundred, a description some thousand."""
+MAX_RESPONSE_BYTES = 2**20
+"""One row's response takes a few hundred, metadata a few thousand."""
 
 
 class OpenInference:
@@ -51,7 +51,7 @@ class OpenInference:
         weakref.finalize(self, _close, self._idle)
 
     def open(self) -> None:
-        """See `Predictor.open`; connections are made when there is something to ask."""
+        """See `Predictor.open`; connections are made on the first call."""
 
     def predict(self, features: Features, request_id: str) -> Answer:
         """See `Predictor.predict`."""
@@ -59,9 +59,9 @@ class OpenInference:
         headers = {"X-Request-ID": request_id}
         return answer_of(self._call("POST", f"{self._path}/infer", headers, body), request_id)
 
-    def describe(self) -> Description:
-        """See `Predictor.describe`."""
-        return description_of(self._call("GET", self._path, {}, b""))
+    def check(self) -> None:
+        """See `Predictor.check`."""
+        check_metadata(self._call("GET", self._path, {}, b""))
 
     def _call(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
         deadline = monotonic() + self._timeout
@@ -71,7 +71,7 @@ class OpenInference:
             raise PredictorError("timeout", f"no answer within {self._timeout:g} s") from None
         except (OSError, HTTPException) as error:
             raise PredictorError("unreachable", f"connection failed: {error!s:.200}") from None
-        except ValueError:  # of the request's head; it would tell the token
+        except ValueError:  # of the request's head, and with the token in its message
             fault = "the request cannot be sent: check MODEL_URL and MODEL_TOKENS"
             raise PredictorError("error", fault) from None
         if status in (401, 403):
@@ -82,7 +82,7 @@ class OpenInference:
         try:
             return json.loads(answer)
         except (ValueError, RecursionError):
-            raise PredictorError("nonsense", "the answer is not JSON") from None
+            raise PredictorError("invalid_response", "the answer is not JSON") from None
 
     def _request(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         headers = {**self._headers, **headers, "Content-Length": str(len(body))}
@@ -110,7 +110,7 @@ class OpenInference:
                 poll.register(connection, select.POLLIN)
                 if not poll.poll(0):
                     return connection
-                connection.close()  # as the server has, or it says what nobody asked for
+                connection.close()  # the server has closed it, or sent what was not asked for
         return None
 
     def _exchange(self, request: bytes, incoming: "_Incoming") -> tuple[int, bytes]:
@@ -121,7 +121,7 @@ class OpenInference:
             # All that it needs of a socket is makefile.
             with HTTPResponse(incoming) as response:  # type: ignore[arg-type]
                 response.begin()
-                answer = response.read(MAX_RESPONSE)
+                answer = response.read(MAX_RESPONSE_BYTES)
                 if response.length:
                     raise IncompleteRead(answer, response.length)
                 keep = response.isclosed() and not response.will_close
@@ -134,7 +134,7 @@ class OpenInference:
 
 
 class _Incoming(io.RawIOBase):
-    """The bytes of one answer: no more than there may be, and none after the deadline."""
+    """The bytes of one answer, with a limit on their number and a deadline."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self.connection, self.deadline, self.size = connection, deadline, 0
@@ -149,8 +149,9 @@ class _Incoming(io.RawIOBase):
         self.connection.settimeout(_left(self.deadline))
         size = self.connection.recv_into(buffer)
         self.size += size
-        if self.size > MAX_RESPONSE:
-            raise PredictorError("nonsense", f"an answer of over {MAX_RESPONSE} bytes")
+        if self.size > MAX_RESPONSE_BYTES:
+            fault = f"an answer of over {MAX_RESPONSE_BYTES} bytes"
+            raise PredictorError("invalid_response", fault)
         return size
 
 

@@ -5,14 +5,14 @@ from typing import Literal, Protocol
 
 from contract import Features, Prediction
 
-Reason = Literal["unreachable", "timeout", "unauthorized", "error", "nonsense", "signature"]
+Reason = Literal["unreachable", "timeout", "unauthorized", "error", "invalid_response", "signature"]
 
 
 class PredictorError(Exception):
-    """The model did not answer as it should.
+    """The model gave no valid answer.
 
     Attributes:
-        reason: which kind of fault it is, one of a few.
+        reason: the kind of fault, one of a few.
     """
 
     def __init__(self, reason: Reason, fault: str) -> None:
@@ -22,32 +22,25 @@ class PredictorError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction, and the version of the model that made it (None when it does not say)."""
+    """What the model answered.
+
+    Attributes:
+        prediction: for the features that it was asked about.
+        version: of the model; None when the server does not say.
+        fallback: what this version recommends for when it cannot answer; None when the server does
+            not say.
+    """
 
     prediction: Prediction
     version: str | None
-
-
-@dataclass(frozen=True)
-class Description:
-    """The model that is there.
-
-    Attributes:
-        version: which one; None when it does not say.
-        signature: the digest of the contract that it keeps.
-        fallback: what it recommends to answer when it cannot; None when it does not say.
-    """
-
-    version: str | None
-    signature: str
-    fallback: Prediction | None
+    fallback: Prediction | None = None
 
 
 class Predictor(Protocol):
     """One model, however it is reached."""
 
     def open(self) -> None:
-        """Get hold of what predicting needs: called once, in the process that will predict."""
+        """Acquire what predicting needs: called once, in the process that will predict."""
         ...
 
     def predict(self, features: Features, request_id: str) -> Answer:
@@ -58,11 +51,10 @@ class Predictor(Protocol):
         """
         ...
 
-    def describe(self) -> Description:
-        """The model that would answer now, which keeps the same contract as we do.
+    def check(self) -> None:
+        """Whether the model would answer now, and keeps the same contract as the service.
 
         Raises:
-            PredictorError: for whatever goes wrong; with the reason "signature" when the model
-                keeps another contract.
+            PredictorError: it does not; with the reason "signature" when its contract is another.
         """
         ...
