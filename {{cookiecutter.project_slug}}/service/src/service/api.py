@@ -10,80 +10,75 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.routing import IntegerConverter, ValidationError
 
-from service import {{ [plural, 'schemas'] | sort | join(', ') }}
+from service import schemas, use_cases
 from service.errors import responses
 
-BODY = (400, 413, 415, 422)
-"""What is answered to a body that is not as it should be."""
+BODY_PROBLEMS = (400, 413, 415, 422)
+"""The statuses of problems with a request's body."""
 
-ROW = (404, 503)
-"""What is answered when a row is not there, or the database is not."""
+ROW_PROBLEMS = (404, 503)
+"""The statuses when there is no such row, or no database."""
 
-LARGEST = 2**63 - 1
-"""The largest number that the database gives."""
+LARGEST_ID = 2**63 - 1
+"""The largest key that the database gives."""
 
 
 class IdConverter(IntegerConverter):
-    """The number of a row in a path; what cannot be one is no path of ours."""
+    """The id of a row in a path; a path with anything else there is not found."""
 
     regex = "[1-9][0-9]{0,18}"
 
     def to_python(self, value: str) -> int:
-        """The number, or no match."""
-        if int(value) > LARGEST:
+        """The id, or no match."""
+        if int(value) > LARGEST_ID:
             raise ValidationError
         return int(value)
 
 
-class Where(BaseModel):
-    """What stands in the path."""
+class {{ Entity }}Path(BaseModel):
+    """The parameters of a path."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    id: Annotated[int, Field(ge=1, le=LARGEST)]
+    id: Annotated[int, Field(ge=1, le=LARGEST_ID)]
     """The number of the {{ entity }}."""
 
 
-def routes(use_cases: {{ plural }}.UseCases) -> APIBlueprint:
+def routes(product: use_cases.UseCases) -> APIBlueprint:
     """The routes of the product."""
-    api = APIBlueprint(
-        "{{ plural }}",
-        __name__,
-        abp_tags=[{"name": "{{ plural }}"}],
-    )
+    api = APIBlueprint("{{ plural }}", __name__, abp_tags=[{"name": "{{ plural }}"}])
 
     @api.post(
         "/{{ plural }}",
-        responses=responses(201, schemas.{{ Entity }}, *BODY, 503),
+        responses=responses(201, schemas.{{ Entity }}, *BODY_PROBLEMS, 503),
     )
     def place(body: schemas.New{{ Entity }}) -> Any:
         """Place a new {{ entity }} and say what is expected of it."""
-        answer = use_cases.place(body, g.request_id)
-        headers = {"Location": f"/{{ plural }}/{answer.id}"}
-        return answer.model_dump(), 201, headers
+        placed = product.place(body, g.request_id)
+        return placed.model_dump(), 201, {"Location": f"/{{ plural }}/{placed.id}"}
 
     @api.get(
         "/{{ plural }}/<id:id>",
-        responses=responses(200, schemas.{{ Entity }}, *ROW),
+        responses=responses(200, schemas.{{ Entity }}, *ROW_PROBLEMS),
     )
-    def look_up(path: Where) -> Any:
+    def look_up(path: {{ Entity }}Path) -> Any:
         """What is known of one {{ entity }}."""
         try:
-            return use_cases.look_up(path.id).model_dump()
-        except {{ plural }}.Unknown as error:
+            return product.look_up(path.id).model_dump()
+        except use_cases.NotFound as error:
             abort(404, str(error))
 
     @api.post(
         "/{{ plural }}/<id:id>/outcome",
-        responses=responses(200, schemas.{{ Entity }}, *BODY, *ROW, 409),
+        responses=responses(200, schemas.{{ Entity }}, *BODY_PROBLEMS, *ROW_PROBLEMS, 409),
     )
-    def record(path: Where, body: schemas.Outcome) -> Any:
+    def record(path: {{ Entity }}Path, body: schemas.Outcome) -> Any:
         """Record how one {{ entity }} turned out."""
         try:
-            return use_cases.record(path.id, body).model_dump()
-        except {{ plural }}.Unknown as error:
+            return product.record(path.id, body).model_dump()
+        except use_cases.NotFound as error:
             abort(404, str(error))
-        except {{ plural }}.Recorded as error:
+        except use_cases.AlreadyRecorded as error:
             abort(409, str(error))
 
     return api

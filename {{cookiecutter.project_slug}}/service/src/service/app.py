@@ -4,28 +4,28 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from service import {{ ['api', 'docs', 'errors', 'health', 'telemetry', cookiecutter.__plural] | sort | join(', ') }}
+from service import api, docs, errors, health, telemetry, use_cases
 from service.database import Database
+from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
-from service.memory import Memory
 from service.predictors import Predictor, from_url
-from service.settings import Settings, load, refuse
+from service.settings import Settings, invalid_setting, load
 
 
-class InOrder(DefaultJSONProvider):
-    """JSON whose fields stand as they were declared."""
+class UnsortedJSONProvider(DefaultJSONProvider):
+    """JSON whose fields stand in the order of their declaration."""
 
     sort_keys = False
 
 
 class Application(OpenAPI):
-    """Flask, as this service wants it."""
+    """Flask with this service's JSON, requests and OpenAPI document."""
 
-    json_provider_class = InOrder
+    json_provider_class = UnsortedJSONProvider
     request_class = errors.StrictRequest
 
     def generate_spec_json(self) -> None:
-        """Write the document, without the 422 that the extension gives to routes with no input."""
+        """Write the document, without the 422 that the extension adds to routes with no input."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         for path in self.spec_json["paths"].values():
             for operation in path.values():
@@ -34,16 +34,16 @@ class Application(OpenAPI):
 
 
 def create_app(settings: Settings | None = None, predictor: Predictor | None = None) -> Application:
-    """The service as a WSGI application, ready to be served.
+    """The service as a WSGI application.
 
-    It starts without its database and without its model, and says that it is not ready.
+    It starts without its database and without its model, and reports that it is not ready.
 
     Args:
-        settings: those of the process when left out.
-        predictor: the one that `settings.model_url` names when left out.
+        settings: those of the process by default.
+        predictor: the one that `settings.model_url` names by default.
 
     Raises:
-        SystemExit: for settings that are wrong.
+        SystemExit: a setting is invalid.
     """
     settings = settings or load()
     telemetry.configure_logging(settings)
@@ -51,9 +51,9 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     database = Database(settings.database_url, connections=settings.threads)
     predictor = predictor or predictor_of(settings)
     predictor.open()
-    memory = Memory(database.sessions)
-    forecaster = Forecaster(predictor, memory, metrics)
-    product = {{ cookiecutter.__plural }}.UseCases(database.sessions, forecaster)
+    fallbacks = FallbackStore(database.sessions)
+    forecaster = Forecaster(predictor, fallbacks, metrics)
+    product = use_cases.UseCases(database.sessions, forecaster, fallbacks)
 
     app = Application(
         __name__,
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     telemetry.install(app, metrics)
     errors.install(app)
     app.register_api(api.routes(product))
-    app.register_api(health.routes(database, predictor, memory))
+    app.register_api(health.routes(database, predictor))
     docs.install(app)
     return app
 
@@ -80,7 +80,7 @@ def predictor_of(settings: Settings) -> Predictor:
     """The predictor that the settings name.
 
     Raises:
-        SystemExit: `model_url` is wrong.
+        SystemExit: `model_url` is invalid.
     """
     tokens = [token.get_secret_value() for token in settings.model_tokens]
     try:
@@ -91,4 +91,4 @@ def predictor_of(settings: Settings) -> Predictor:
             connections=settings.threads,
         )
     except ValueError as error:
-        raise refuse("model_url", str(error)) from None
+        raise invalid_setting("model_url", str(error)) from None

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from contract import FEATURES, TARGET, Features
+from contract import INPUTS, TARGET, Inputs, LookedUp
 from service.database import Database, config
 from service.settings import Settings, load
 from service.tables import Prediction
@@ -30,7 +30,7 @@ def main() -> None:
 def serve() -> None:
     """Serve the public API until SIGTERM."""
     load()
-    # The metrics of all workers meet in files of their own, fresh for every start.
+    # The workers share their metrics in files, new ones for every start.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-")
     gunicorn = ["gunicorn", "--config", "python:service.gunicorn_conf", "service.app:create_app()"]
     os.execv(sys.executable, [sys.executable, "-m", *gunicorn])  # noqa: S606
@@ -47,7 +47,7 @@ def migrate() -> None:
 @main.command()
 @click.argument("message")
 def revision(message: str) -> None:
-    """Write a new migration from what the tables have and the database has not.
+    """Write a new migration from the difference between the tables and the database.
 
     `make format` puts it in order.
     """
@@ -58,7 +58,11 @@ def revision(message: str) -> None:
 @main.command()
 @click.argument("path", type=click.File("w", encoding="utf-8", atomic=True))
 def export(path: TextIO) -> None:
-    """Write the features as served and the outcome of every prediction, oldest first, as CSV."""
+    """Write what every prediction with an outcome was made from, and the outcome, as CSV.
+
+    The oldest comes first. The columns are those of a history: what callers sent and what was
+    looked up for them, as served. Training derives the other features from these.
+    """
     left_out = 0
     known = (
         select(Prediction.features, Prediction.outcome)
@@ -70,17 +74,25 @@ def export(path: TextIO) -> None:
         if not database.migrated():
             raise click.ClickException("the database is not migrated: run `service migrate`")
         rows = csv.writer(path, lineterminator="\n")
-        rows.writerow(column.name for column in (*FEATURES, TARGET))
+        rows.writerow(column.name for column in (*INPUTS, TARGET))
         for served, outcome in session.execute(known):
-            told = {column.name: served.get(column.name) for column in FEATURES}
             try:
-                features = Features.model_validate(told)
+                inputs = _inputs_of(served)
             except ValidationError:  # served before a feature was added that must not be missing
                 left_out += 1
                 continue
-            rows.writerow(map(_cell, (*features.model_dump().values(), outcome)))
+            rows.writerow(map(_cell, (*inputs, outcome)))
     if left_out:
         click.echo(f"{left_out} rows left out: they lack a feature of today's contract", err=True)
+
+
+def _inputs_of(served: dict[str, Any]) -> list[Any]:
+    """The values of the columns `INPUTS`; `served` may be of an earlier contract."""
+    parts = (
+        part.model_validate({name: served.get(name) for name in part.model_fields})
+        for part in (Inputs, LookedUp)
+    )
+    return [value for part in parts for _, value in part]
 
 
 def _cell(value: Any) -> Any:

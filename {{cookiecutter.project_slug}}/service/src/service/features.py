@@ -1,20 +1,24 @@
-"""What the model is told: assembled here, and nowhere else."""
+{%- set entity = cookiecutter.entity.replace('_', ' ') -%}
+"""The model's input features: what callers sent, what the database adds, what follows from both."""
 
 from sqlalchemy.orm import Session
 
-from contract import Features
-from service.schemas import New{{ cookiecutter.__entity_class }}
+from contract import Features, Inputs, LookedUp, assemble
 
 
-def assemble(new: New{{ cookiecutter.__entity_class }}, session: Session) -> Features:
-    """The features of a new {{ cookiecutter.entity.replace('_', ' ') }}.
+def look_up(inputs: Inputs, session: Session) -> LookedUp:
+    """What the service's own database adds to a new {{ entity }}.
 
-    A raw feature is copied from the request. A derived one is computed here, from the request or
-    from what the service's own database knows (ask `session`), and is a field of
-    `contract.Features` only: what callers do not send stays out of `schemas`.
+    Each field of `contract.LookedUp` gets its value here, and nowhere else::
+
+        earlier = select(func.count()).where(tables.{{ cookiecutter.__entity_class }}.created_at > since)
+        return LookedUp(earlier=session.scalar(earlier))
+
+    A feature that needs no database is a field of `contract.Derived` instead.
     """
-    return Features(
-{%- for feature in cookiecutter.features.split() %}{% set name = feature.split(':')[0] %}
-        {{ name }}=new.{{ name }},
-{%- endfor %}
-    )
+    return LookedUp()
+
+
+def model_features(inputs: Inputs, session: Session) -> Features:
+    """The features that the model predicts from for a new {{ entity }}."""
+    return assemble(inputs, look_up(inputs, session))

@@ -1,23 +1,16 @@
 {%- set kinds = {'float': 'Float', 'int': 'Int', 'bool': 'Bool', 'category': 'Category'} -%}
+{%- set kind = kinds[cookiecutter.__target_kind] -%}
+{%- set Entity = cookiecutter.__entity_class -%}
 {%- set entity = cookiecutter.entity.replace('_', ' ') -%}
 {%- set Words = cookiecutter.__target.replace('_', ' ').capitalize() -%}
-{%- set used = [kinds[cookiecutter.__target_kind]] -%}
-{%- if cookiecutter.__task == 'regression' and 'Float' not in used %}{% set _ = used.append('Float') %}{% endif -%}
-{%- for feature in cookiecutter.features.split() -%}
-{%- set kind = kinds[feature.split(':')[1].rstrip('?')] -%}
-{%- if kind not in used %}{% set _ = used.append(kind) %}{% endif -%}
-{%- endfor -%}
-"""The JSON that the public API speaks."""
+"""The JSON of the public API."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from contract import examples
-from contract.types import {{ used | sort | join(', ') }}
-
-ServedBy = Literal["model", "fallback", "none"]
-"""Who answered: the model, what its training data recommends for when it cannot, or nobody."""
+from contract import Inputs, examples, types
+from service.tables import ServedBy
 
 
 def _add_example(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -26,19 +19,16 @@ def _add_example(schema: dict[str, Any], model: type[BaseModel]) -> None:
         schema["examples"] = [{name: row[name] for name in row if name in model.model_fields}]
 
 
-class New{{ cookiecutter.__entity_class }}(BaseModel):
-    """What is told about a new {{ entity }}."""
+def _require_all(schema: dict[str, Any]) -> None:
+    """Promise every field, also those that callers may leave out."""
+    schema["required"] = list(schema["properties"])
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        json_schema_extra=_add_example,
-    )
-{% for feature in cookiecutter.features.split() %}{% set name, kind = feature.split(':') %}
-    {{ name }}: {{ kinds[kind.rstrip('?')] }}{{ ' | None = None' if kind.endswith('?') }}
-    """{{ name.replace('_', ' ').capitalize() }}."""
-{% endfor %}
+
+class New{{ Entity }}(Inputs):
+    """What callers send about a new {{ entity }}."""
+
+    model_config = ConfigDict(json_schema_extra=_add_example)
+
 
 class Outcome(BaseModel):
     """How one {{ entity }} turned out."""
@@ -50,43 +40,44 @@ class Outcome(BaseModel):
         json_schema_extra=_add_example,
     )
 
-    {{ cookiecutter.__target }}: {{ kinds[cookiecutter.__target_kind] }}
+    {{ cookiecutter.__target }}: types.{{ kind }}
     """{{ Words }}: what really happened."""
 
 
 class Metadata(BaseModel):
-    """What was expected, and who said so."""
+    """What was expected, and who predicted it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
-    expected_{{ cookiecutter.__target }}: {{ 'Float' if cookiecutter.__task == 'regression' else kinds[cookiecutter.__target_kind] }} | None
-    """{{ Words }}, as expected; null when no model was ever seen."""
+    expected_{{ cookiecutter.__target }}: types.{{ 'Float' if cookiecutter.__task == 'regression' else kind }} | None
+    """{{ Words }}, as expected; null when no model has ever answered."""
 {% if cookiecutter.__task != 'regression' %}
     probabilities: dict[str, float] | None
-    """How probable each value is; null when no model was ever seen."""
+    """How probable each value is; null when no model has ever answered."""
 {% endif %}
     served_by: ServedBy
-    """Who answered: the model, or what it recommends for when it cannot; none if never seen."""
+    """`model`; `fallback`, what the model recommends for when it cannot answer; or `none`."""
 
     model_version: str | None
-    """The version of the model that this comes from."""
+    """The version of the model that the prediction comes from."""
 
 
-class {{ cookiecutter.__entity_class }}(BaseModel):
-    """What is known of one {{ entity }}."""
-
+class _Numbered(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: int
     """Its number."""
 
     type: Literal["{{ cookiecutter.entity }}"]
-    """What it is."""
-{% for feature in cookiecutter.features.split() %}{% set name, kind = feature.split(':') %}
-    {{ name }}: {{ kinds[kind.rstrip('?')] }}{{ ' | None' if kind.endswith('?') }}
-    """{{ name.replace('_', ' ').capitalize() }}."""
-{% endfor %}
-    {{ cookiecutter.__target }}: {{ kinds[cookiecutter.__target_kind] }} | None
+    """The kind of thing that it is."""
+
+
+class {{ Entity }}(Inputs, _Numbered):
+    """What is known of one {{ entity }}."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_require_all)
+
+    {{ cookiecutter.__target }}: types.{{ kind }} | None
     """{{ Words }}: what really happened; null until then."""
 
     metadata: Metadata

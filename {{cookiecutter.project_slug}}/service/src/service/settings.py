@@ -28,18 +28,18 @@ def _split(value: object) -> object:
     return value
 
 
-def _can_be_sent(token: SecretStr) -> SecretStr:
+def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("a token is made of visible ASCII characters")
     return token
 
 
-Token = Annotated[SecretStr, AfterValidator(_can_be_sent)]
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 class Settings(BaseSettings):
-    """What can be set, with its default."""
+    """The settings and their defaults."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
@@ -86,7 +86,7 @@ def load() -> Settings:
     """The settings of this process.
 
     Raises:
-        SystemExit: with one line for each setting that is wrong.
+        SystemExit: with one line for each invalid setting.
     """
     try:
         return Settings()
@@ -98,6 +98,6 @@ def load() -> Settings:
         raise SystemExit("\n".join(faults)) from None
 
 
-def refuse(name: str, fault: str) -> SystemExit:
-    """The end of a process whose setting turned out to be wrong."""
+def invalid_setting(name: str, fault: str) -> SystemExit:
+    """The error that ends a process whose setting is invalid."""
     return SystemExit(f"{name.upper()}: {fault}")

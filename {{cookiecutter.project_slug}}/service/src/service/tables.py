@@ -3,36 +3,27 @@
 """The tables of the service's own database."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    Integer,
-    MetaData,
-    String,
-    TypeDecorator,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.orm import Mapped, mapped_column
 
-from service.schemas import ServedBy
+ServedBy = Literal["model", "fallback", "none"]
+"""Who predicted: the model; its fallback, for when it cannot answer; or nobody."""
 
 
-class Moment(TypeDecorator[datetime]):
-    """A moment in UTC, aware of it also where the database has no time zones."""
+class Moment(sa.TypeDecorator[datetime]):
+    """A moment in UTC, with its time zone also where the database has none."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """To the database: in UTC."""
         return value and value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """From the database: in UTC, whatever the session's time zone."""
         if value is None:
             return None
@@ -44,10 +35,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Base(DeclarativeBase):
+class Base(orm.DeclarativeBase):
     """What all tables share: how Python's types are stored, and how constraints are named."""
 
-    metadata = MetaData(
+    metadata = sa.MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(column_0_name)s",
@@ -55,24 +46,24 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
-        int: BigInteger(),
-        float: Double(),
-        str: String(200),
+        int: sa.BigInteger(),
+        float: sa.Double(),
+        str: sa.String(200),
         datetime: Moment(),
-        dict[str, Any]: JSON(none_as_null=True),
+        dict[str, Any]: sa.JSON(none_as_null=True),
     }
 
 
 # SQLite numbers rows by itself only where the key is an INTEGER.
-Id = BigInteger().with_variant(Integer, "sqlite")
+ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 class {{ cookiecutter.__entity_class }}(Base):
-    """One {{ entity }}, as it was told and as it turned out."""
+    """One {{ entity }}: what callers sent, and how it turned out."""
 
     __tablename__ = "{{ cookiecutter.__plural }}"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
 {%- for feature in cookiecutter.features.split() %}{% set name, kind = feature.split(':') %}
     {{ name }}: Mapped[{{ kinds[kind.rstrip('?')] }}{{ ' | None' if kind.endswith('?') }}]
 {%- endfor %}
@@ -86,9 +77,9 @@ class Prediction(Base):
 
     __tablename__ = "predictions"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
     {{ cookiecutter.entity }}_id: Mapped[int] = mapped_column(
-        ForeignKey("{{ cookiecutter.__plural }}.id"),
+        sa.ForeignKey("{{ cookiecutter.__plural }}.id"),
         index=True,
     )
     features: Mapped[dict[str, Any]]
@@ -96,7 +87,7 @@ class Prediction(Base):
 {%- if cookiecutter.__task != 'regression' %}
     probabilities: Mapped[dict[str, Any] | None]
 {%- endif %}
-    served_by: Mapped[ServedBy] = mapped_column(String(200))
+    served_by: Mapped[ServedBy] = mapped_column(sa.String(200))
     model_version: Mapped[str | None]
     latency_ms: Mapped[float]
     request_id: Mapped[str]
@@ -105,7 +96,7 @@ class Prediction(Base):
 
 
 class ModelVersion(Base):
-    """One version of the model that was seen, and what it recommends for when it cannot answer."""
+    """One version of the model that has answered, and its fallback for when it cannot."""
 
     __tablename__ = "model_versions"
 

@@ -7,47 +7,44 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from contract import Inputs
 from service import features, schemas, tables
+from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
 
 
-class Unknown(LookupError):
+class NotFound(LookupError):
     """There is no such {{ words }}."""
 
 
-class Recorded(Exception):
+class AlreadyRecorded(Exception):
     """The outcome is known already, and does not change."""
 
 
 class UseCases:
     """What the product does."""
 
-    def __init__(self, sessions: sessionmaker[Session], forecaster: Forecaster) -> None:
+    def __init__(
+        self, sessions: sessionmaker[Session], forecaster: Forecaster, fallbacks: FallbackStore
+    ) -> None:
         self._sessions = sessions
         self._forecaster = forecaster
+        self._fallbacks = fallbacks
 
-    def place(
-        self,
-        new: schemas.New{{ Entity }},
-        request_id: str,
-    ) -> schemas.{{ Entity }}:
+    def place(self, new: schemas.New{{ Entity }}, request_id: str) -> schemas.{{ Entity }}:
         """Store a new {{ words }} with what is expected of it."""
         with self._sessions() as session:
-            told = features.assemble(new, session)
+            model_features = features.model_features(new, session)
         # No transaction is open here: no lock in the database ever waits for the model.
-        forecast = self._forecaster.forecast(told, request_id)
+        forecast = self._forecaster.forecast(model_features, request_id)
+        expected = forecast.prediction
         with self._sessions.begin() as session:
-            row = tables.{{ Entity }}(
-{%- for feature in cookiecutter.features.split() %}{% set name = feature.split(':')[0] %}
-                {{ name }}=new.{{ name }},
-{%- endfor %}
-            )
+            row = tables.{{ Entity }}(**new.model_dump())
             session.add(row)
             session.flush()
-            expected = forecast.prediction
             prediction = tables.Prediction(
                 {{ entity }}_id=row.id,
-                features=told.model_dump(),
+                features=model_features.model_dump(),
                 expected=expected and expected.{{ target }},
 {%- if cookiecutter.__task != 'regression' %}
                 probabilities=expected and expected.probabilities,
@@ -58,27 +55,25 @@ class UseCases:
                 request_id=request_id,
             )
             session.add(prediction)
-        return _answer(row, prediction)
+            if forecast.answer:
+                self._fallbacks.save(forecast.answer, session)
+        return _public(row, prediction)
 
     def look_up(self, number: int) -> schemas.{{ Entity }}:
         """What is known of the {{ words }} with this number.
 
         Raises:
-            Unknown: there is none.
+            NotFound: there is none.
         """
         with self._sessions() as session:
-            return _answer(*_find(session, number))
+            return _public(*_find(session, number))
 
-    def record(
-        self,
-        number: int,
-        outcome: schemas.Outcome,
-    ) -> schemas.{{ Entity }}:
+    def record(self, number: int, outcome: schemas.Outcome) -> schemas.{{ Entity }}:
         """Store how it turned out.
 
         Raises:
-            Unknown: there is none with this number.
-            Recorded: its outcome is known already.
+            NotFound: there is none with this number.
+            AlreadyRecorded: its outcome is known already.
         """
         table = tables.{{ Entity }}
         with self._sessions.begin() as session:
@@ -86,23 +81,17 @@ class UseCases:
             changed = session.scalar(
                 update(table)
                 .where(table.id == number, table.recorded_at.is_(None))
-                .values(
-                    {{ target }}=outcome.{{ target }},
-                    recorded_at=tables.now(),
-                )
+                .values({{ target }}=outcome.{{ target }}, recorded_at=tables.now())
                 .returning(table.id)
             )
             row, prediction = _find(session, number)
             if changed is None:
-                raise Recorded("The outcome is known already, and does not change.")
+                raise AlreadyRecorded("The outcome is known already, and does not change.")
             prediction.outcome = outcome.{{ target }}
-        return _answer(row, prediction)
+        return _public(row, prediction)
 
 
-def _find(
-    session: Session,
-    number: int,
-) -> tuple[tables.{{ Entity }}, tables.Prediction]:
+def _find(session: Session, number: int) -> tuple[tables.{{ Entity }}, tables.Prediction]:
     row, prediction = tables.{{ Entity }}, tables.Prediction
     found = session.execute(
         select(row, prediction)
@@ -111,20 +100,15 @@ def _find(
         .order_by(prediction.id)
     ).first()
     if found is None:
-        raise Unknown(f"There is no {{ words }} {number}.")
+        raise NotFound(f"There is no {{ words }} {number}.")
     return found[0], found[1]
 
 
-def _answer(
-    row: tables.{{ Entity }},
-    prediction: tables.Prediction,
-) -> schemas.{{ Entity }}:
+def _public(row: tables.{{ Entity }}, prediction: tables.Prediction) -> schemas.{{ Entity }}:
     return schemas.{{ Entity }}(
+        **{name: getattr(row, name) for name in Inputs.model_fields},
         id=row.id,
         type="{{ entity }}",
-{%- for feature in cookiecutter.features.split() %}{% set name = feature.split(':')[0] %}
-        {{ name }}=row.{{ name }},
-{%- endfor %}
         {{ target }}=row.{{ target }},
         metadata=schemas.Metadata(
             expected_{{ target }}=prediction.expected,
