@@ -1,4 +1,4 @@
-"""The connection to the service's own database, and the state of its migrations."""
+"""The service's own database, and the state of its migrations."""
 
 import sqlite3
 from contextlib import suppress
@@ -14,24 +14,24 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.orm import sessionmaker
 
-CONNECT_TIMEOUT = 3
-"""Seconds to wait for a connection, a new one or a free one."""
+CONNECT_TIMEOUT_SECONDS = 3
+"""How long to wait for a connection, a new one or a free one."""
 
-STATEMENT_TIMEOUT = 5
-"""Seconds that a statement of a request may take, locks included."""
+STATEMENT_TIMEOUT_SECONDS = 5
+"""How long a statement of a request may take, locks included."""
 
 
 class Database:
-    """A database that is asked for nothing before somebody asks.
+    """A database, which is connected to on first use.
 
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://…`.
         connections: how many to keep open.
-        statement_timeout: in seconds; 0 for none (migrations may take their time).
+        statement_timeout: in seconds; 0 for none, as migrations need it.
     """
 
     def __init__(
-        self, url: str, *, connections: int = 1, statement_timeout: int = STATEMENT_TIMEOUT
+        self, url: str, *, connections: int = 1, statement_timeout: int = STATEMENT_TIMEOUT_SECONDS
     ) -> None:
         self.engine = _engine(url, connections, statement_timeout)
         self.sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -72,9 +72,9 @@ def _engine(url: str, connections: int, statement_timeout: int) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         engine = create_engine(
             url,
-            connect_args={"timeout": statement_timeout or CONNECT_TIMEOUT},
+            connect_args={"timeout": statement_timeout or CONNECT_TIMEOUT_SECONDS},
             pool_size=connections,
-            pool_timeout=CONNECT_TIMEOUT,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
         )
         event.listen(engine, "do_connect", _make_folder)
         event.listen(engine, "connect", _set_up_sqlite)
@@ -83,17 +83,17 @@ def _engine(url: str, connections: int, statement_timeout: int) -> Engine:
     return create_engine(
         url,
         connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": f"{options} -c statement_timeout={statement_timeout}s -c timezone=UTC",
         },
         pool_size=connections,
-        pool_timeout=CONNECT_TIMEOUT,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_pre_ping=True,
     )
 
 
 def _make_folder(dialect: Any, record: Any, arguments: list[str], options: Any) -> None:
-    with suppress(OSError):  # SQLite itself says what is wrong with the path
+    with suppress(OSError):  # SQLite itself reports what is wrong with the path
         Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to read and try it on that asks nothing of any other host."""
+"""The OpenAPI document, and a page to read and try it that needs no other host."""
 
 from importlib.resources import files
 

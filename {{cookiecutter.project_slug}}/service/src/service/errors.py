@@ -1,4 +1,4 @@
-"""Every error that a caller sees: problem details (RFC 9457) that name the field."""
+"""Errors for callers: problem details (RFC 9457) that name the fields at fault."""
 
 import json
 from collections import Counter
@@ -21,9 +21,11 @@ from werkzeug.exceptions import (
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-MOST_FAULTS = 100
-"""Faults that one answer names at most, and characters of a field's name that it repeats."""
+MAX_FAULTS = 100
+"""The most faults that one problem lists."""
 
+MAX_NAME_CHARACTERS = 100
+"""How much of a field's name a problem repeats."""
 
 PLAIN = {
     r"String should match pattern '^[^\x00-\x1f\x7f]+$'": (
@@ -33,11 +35,11 @@ PLAIN = {
         "Text should not contain half a character (a lone surrogate)"
     ),
 }
-"""Pydantic's words for some faults, and those that callers are told instead."""
+"""Messages of pydantic, and what stands in their place."""
 
 
 class Fault(BaseModel):
-    """One field that is wrong."""
+    """One invalid field."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -66,20 +68,20 @@ class Problem(BaseModel):
     """What went wrong this time."""
 
     request_id: str
-    """The number under which the service's logs speak of it."""
+    """The id of the request, in the service's logs as well."""
 
     errors: list[Fault] | None = None
-    """The fields that are wrong."""
+    """The invalid fields."""
 
     checks: dict[str, str] | None = None
-    """For readiness: what each check found."""
+    """For readiness: the result of each check."""
 
 
 class StrictRequest(Request):
-    """A request whose body is a JSON object, or is refused."""
+    """A request whose body has to be a JSON object."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The object, parsed by the book; the flags are Flask's, and change nothing here.
+        """The object in the body; the flags are Flask's, and have no effect.
 
         Raises:
             werkzeug.exceptions.HTTPException: 415, 413 or 400.
@@ -88,10 +90,10 @@ class StrictRequest(Request):
             raise UnsupportedMediaType("The body must be of the type application/json.")
         data = self.get_data()
         if "wsgi.input_terminated" in self.environ and self.environ["wsgi.input"].read(1):
-            # Werkzeug cuts a body of unknown length at the limit and says nothing.
+            # Werkzeug silently cuts a body of unknown length at the limit.
             raise RequestEntityTooLarge
         try:
-            body = json.loads(data.decode(), object_pairs_hook=_once)
+            body = json.loads(data.decode(), object_pairs_hook=_unique)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON.") from None
         if not isinstance(body, dict):
@@ -99,16 +101,16 @@ class StrictRequest(Request):
         return body
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     body = dict(pairs)
     if len(body) < len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise BadRequest(f"The field {name[:MOST_FAULTS]!r} is given more than once.")
+        raise BadRequest(f"The field {name[:MAX_NAME_CHARACTERS]!r} is given more than once.")
     return body
 
 
 def problem(status: int, detail: str, **more: Any) -> Response:
-    """The answer to a request that failed."""
+    """The response to a request that failed."""
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -122,39 +124,39 @@ def problem(status: int, detail: str, **more: Any) -> Response:
 
 
 def invalid(error: ValidationError) -> Response:
-    """The answer to a body whose fields are wrong: 422, with each of them named."""
+    """The response to a body with invalid fields: 422, with a fault for each of them."""
     faults = [
         Fault(
-            field=".".join(map(str, each["loc"] or ["body"]))[:MOST_FAULTS],
+            field=".".join(map(str, each["loc"] or ["body"]))[:MAX_NAME_CHARACTERS],
             fault=PLAIN.get(each["msg"], each["msg"]),
         )
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     names = ", ".join(fault.field for fault in faults[:5])
-    return problem(422, f"Not as it should be: {names}.", errors=faults[:MOST_FAULTS])
+    return problem(422, f"Invalid fields: {names}.", errors=faults[:MAX_FAULTS])
 
 
 def responses(success: int, schema: type[BaseModel], *problems: int) -> dict[Any, Any]:
-    """What a route may answer, for the OpenAPI document; 500 goes without saying."""
+    """The responses of a route for the OpenAPI document; 500 is always one of them."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {success: schema} | {status: {"content": content} for status in (*problems, 500)}
 
 
 def install(app: Flask) -> None:
-    """Turn every error into problem details, and log those that are ours."""
+    """Turn every error into problem details, and log those that are the service's own."""
 
     @app.errorhandler(HTTPException)
     def expected(error: HTTPException) -> Response:
-        answer = problem(error.code or 500, error.description or "")
+        response = problem(error.code or 500, error.description or "")
         for name, value in error.get_headers(current.environ):
             if name.lower() not in ("content-type", "content-length"):
-                answer.headers[name] = value
-        return answer
+                response.headers[name] = value
+        return response
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> Response:
-        most = app.config["MAX_CONTENT_LENGTH"]
-        return problem(413, f"The body must not have more than {most} bytes.")
+        limit = app.config["MAX_CONTENT_LENGTH"]
+        return problem(413, f"The body must not have more than {limit} bytes.")
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InterfaceError)

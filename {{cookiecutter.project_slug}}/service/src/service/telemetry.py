@@ -1,4 +1,4 @@
-"""What the service tells those who run it: structured logs, a request id, metrics."""
+"""Telemetry: structured logs, a request id, metrics."""
 
 import logging.config
 import os
@@ -20,14 +20,14 @@ from service.settings import Settings
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-"""A request id that may go into logs, headers and rows as it is."""
+"""A request id of a caller that is taken over, into logs, headers and rows."""
 
-QUIET = {"/livez", "/readyz", "/metrics"}
-"""Routes that are asked every few seconds, and logged at the level debug."""
+QUIET_ROUTES = {"/livez", "/readyz", "/metrics"}
+"""Routes that are polled every few seconds, and so logged at the level debug."""
 
 
 class Metrics:
-    """What is counted. With several workers (PROMETHEUS_MULTIPROC_DIR) all count as one."""
+    """The metrics; those of several workers (PROMETHEUS_MULTIPROC_DIR) are added up."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,7 +41,7 @@ class Metrics:
         )
         self.predictions = Counter(
             "predictions",
-            "Predictions by who made them",
+            "Predictions by what served them",
             ["served_by", "version"],
             registry=registry,
         )
@@ -63,13 +63,13 @@ class Metrics:
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         try:
             return generate_latest(shared)
-        except struct.error:  # a worker that starts has made its file, and not yet filled it
+        except struct.error:  # a worker that is starting has made its file, but not yet filled it
             sleep(0.05)
             return generate_latest(shared)
 
 
 def install(app: Flask, metrics: Metrics) -> None:
-    """Give every request an id, a line in the log and its place in the metrics."""
+    """Give every request an id, a line in the log and a count in the metrics."""
 
     @app.before_request
     def begin() -> None:
@@ -85,7 +85,7 @@ def install(app: Flask, metrics: Metrics) -> None:
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in METHODS else "other"
         metrics.requests.labels(route, method, response.status_code).observe(seconds)
-        write = log.debug if route in QUIET else log.info
+        write = log.debug if route in QUIET_ROUTES else log.info
         write(
             "request",
             method=request.method,
@@ -100,7 +100,7 @@ def install(app: Flask, metrics: Metrics) -> None:
 
     @app.teardown_request
     def forget(error: BaseException | None) -> None:
-        clear_contextvars()  # gunicorn's own lines belong to no request
+        clear_contextvars()  # the lines of gunicorn belong to no request
 
     @app.route("/metrics")
     def prometheus() -> Response:
@@ -111,7 +111,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send the lines of structlog and of `logging` the same way, in the same form."""
+    """Give the lines of structlog and of `logging` one destination and one form."""
     logging.config.dictConfig(logging_config(settings))
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
