@@ -1,4 +1,4 @@
-"""The service over each database that it supports, with a model that does as it is told."""
+"""The service over each database that it supports, with a fake model."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, make_url, select, text
-from support import PATH, FakePredictor
+from support import NEW, PATH, PLURAL, FakePredictor
 from werkzeug.test import TestResponse
 
 from service.app import create_app
@@ -49,6 +49,13 @@ class Service:
     def post(self, body: object, path: str = PATH, **options: Any) -> TestResponse:
         return self.client.post(path, json=body, **options)
 
+    def place(self, body: object = NEW) -> dict[str, Any]:
+        """Place one; the answer."""
+        response = self.post(body)
+        assert response.status_code == 201
+        answer: dict[str, Any] = response.json  # type: ignore[assignment]
+        return answer
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows, oldest first."""
         stored = Base.metadata.tables[table]
@@ -58,7 +65,7 @@ class Service:
 
     def stored(self) -> int:
         """How many rows there are of what callers can write."""
-        return len(self.rows(PATH[1:])) + len(self.rows("predictions"))
+        return len(self.rows(PLURAL)) + len(self.rows("predictions"))
 
 
 @pytest.fixture(scope="session")

@@ -6,27 +6,31 @@ import os
 import socket
 import socketserver
 import ssl
-import struct
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from contract import FEATURES, MODEL_NAME, TARGET, Features, Prediction, golden, signature
-from service.predictors import Answer, Description, PredictorError
-from service.schemas import New{{ cookiecutter.__entity_class }} as New
+from sqlalchemy import event
+from urllib3 import HTTPConnectionPool
+
+from contract import FEATURES, MODEL_NAME, TARGET, Features, Inputs, Prediction, golden, signature
+from service.predictors import Answer, PredictorError
 
 GOLDEN = golden()[-1]
-SENT = [column for column in FEATURES if column.name in New.model_fields]
-"""The features that callers send; the service itself derives the others."""
+SENT = [column for column in FEATURES if column.name in Inputs.model_fields]
+"""The features that callers send."""
 
 NEW, SPARSE = ({column.name: row[column.name] for column in SENT} for row in GOLDEN.features)
 """What callers send: everything, and null wherever a value may be missing."""
 
-PATH = "/{{ cookiecutter.__plural }}"
+PLURAL = "{{ cookiecutter.__plural }}"
+PATH = f"/{PLURAL}"
 ENTITY = "{{ cookiecutter.entity }}"
 
 EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.predictions)
@@ -35,9 +39,11 @@ EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.prediction
 OUTCOME = {TARGET.name: {"FP64": 3, "BOOL": True, "BYTES": "b"}[TARGET.datatype]}
 TOKEN = "an-example-of-a-token"
 VERSION = "3f2a9c"
+PATIENCE_SECONDS = 30
+"""How long to wait for what is sure to come."""
 
 
-def only_row(response: dict[str, Any]) -> dict[str, Any]:
+def first_row(response: dict[str, Any]) -> dict[str, Any]:
     """A golden response cut down to its first row."""
     response = copy.deepcopy(response)
     for tensor in response["outputs"]:
@@ -46,13 +52,31 @@ def only_row(response: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
+def wait_until(holds: Callable[[], object]) -> None:
+    """Return once it holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def listening(target: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Call the function at each such event of SQLAlchemy."""
+    event.listen(target, name, function)
+    try:
+        yield
+    finally:
+        event.remove(target, name, function)
+
+
 class FakePredictor:
-    """A predictor that does as it is told."""
+    """A predictor that gives its `answer`, or raises its `error`."""
 
     def __init__(self) -> None:
-        self.answer = Answer(EXPECTED, VERSION)
-        self.description = Description(VERSION, signature(), OTHER)
-        self.error: PredictorError | None = None
+        self.answer = Answer(EXPECTED, VERSION, OTHER)
+        self.error: Exception | None = None
+        self.while_predicting: Callable[[], object] = lambda: None
         self.asked: list[tuple[Features, str]] = []
         self.opened = False
 
@@ -61,14 +85,16 @@ class FakePredictor:
 
     def predict(self, features: Features, request_id: str) -> Answer:
         self.asked.append((features, request_id))
-        if self.error:
-            raise self.error
+        self.while_predicting()
+        self.check()
         return self.answer
 
-    def describe(self) -> Description:
+    def check(self) -> None:
         if self.error:
             raise self.error
-        return self.description
+
+
+GONE = PredictorError("unreachable", "nobody there")
 
 
 class FakeModel:
@@ -77,14 +103,15 @@ class FakeModel:
     Attributes:
         changes: what to put into the responses in place of what is right.
         output: what to put into the response's first tensor.
-        delay: how long to think, in seconds.
+        released: cleared while responses are to be held back.
         fault: what to raise.
     """
 
     def __init__(self) -> None:
         self.changes: dict[str, Any] = {}
         self.output: dict[str, Any] = {}
-        self.delay = 0.0
+        self.released = Event()
+        self.released.set()
         self.fault: Exception | None = None
         self.requests: list[dict[str, Any]] = []
 
@@ -94,33 +121,31 @@ class FakeModel:
             "model_name": MODEL_NAME,
             "model_version": VERSION,
             "id": request["id"],
-            "parameters": {"signature": signature()},
-            **only_row(GOLDEN.response),
+            "parameters": {"signature": signature(), "fallback": OTHER.model_dump_json()},
+            **first_row(GOLDEN.response),
         }
         response["outputs"][0].update(self.output)
         return self._finish(response)
 
     def metadata(self) -> Any:
+        tensors = [
+            {"name": column.name, "datatype": column.datatype, "shape": [-1]}
+            for column in (*FEATURES, TARGET)
+        ]
+        parameters = {"signature": signature(), "version": VERSION}
         return self._finish(
             {
                 "name": MODEL_NAME,
                 "versions": [VERSION],
                 "platform": "a fake",
-                "inputs": [
-                    {"name": column.name, "datatype": column.datatype, "shape": [-1]}
-                    for column in FEATURES
-                ],
-                "outputs": [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}],
-                "parameters": {
-                    "signature": signature(),
-                    "version": VERSION,
-                    "fallback": OTHER.model_dump(),
-                },
+                "inputs": tensors[:-1],
+                "outputs": tensors[-1:],
+                "parameters": parameters,
             }
         )
 
     def _finish(self, message: dict[str, Any]) -> Any:
-        time.sleep(self.delay)
+        assert self.released.wait(PATIENCE_SECONDS)
         if self.fault:
             raise self.fault
         return {**message, **self.changes}
@@ -131,38 +156,42 @@ class FakeServer:
 
     Attributes:
         model: what answers.
-        raw: bytes to send in place of the answer's body.
-        framing: how the body is told to end: by its "length", "chunked", by the "end" of the
-            connection; or "cut": one byte is missing of the length that was told.
-        closing: what becomes of the connection after an answer: it is "announced" that it ends,
-            which is left to the client; or it ends, "silent" or with a "reset"; or it is kept.
-        drip, drip_head: seconds to wait between the bytes of the body, or of what stands before.
-        split: send this many bytes of the answer by themselves, and the rest a moment later.
-        afterthought: what to send after an answer has been read, though nobody asks for it.
-        read: set by the test once that is so.
-        hang_up: how many requests to read without an answer, closing the connection instead.
-        connections: how many there were.
-        answers: how many were sent, the afterthought of each included.
-        open: those that are open.
         headers: of the last request.
     """
 
-    def __init__(self, model: FakeModel) -> None:
-        self.model = model
-        self.raw: bytes | None = None
-        self.framing = "length"
-        self.closing = ""
-        self.drip = self.drip_head = 0.0
-        self.split = 0
-        self.afterthought = b""
-        self.read = Event()
-        self.hang_up = 0
-        self.connections = self.answers = 0
-        self.open: set[socket.socket] = set()
+    def __init__(self) -> None:
+        self.model = FakeModel()
         self.headers: dict[str, str] = {}
 
+    def answer(self, handler: BaseHTTPRequestHandler, ask: Callable[[], Any]) -> None:
+        """Answer one request with what the model says when it is asked."""
+        self.headers = dict(handler.headers)
+        try:
+            status, answer = 200, ask()
+        except RuntimeError as fault:
+            status, answer = 500, {"error": str(fault)}
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            status, answer = 401, {"error": "a token is needed"}
+        elif handler.path.removesuffix("/infer") != f"/v2/models/{MODEL_NAME}":
+            status, answer = 404, {"error": "no such path"}
+        self.send(handler, status, json.dumps(answer).encode())
 
-class _UnixServer(ThreadingHTTPServer):
+    def send(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+        """Send the response."""
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+
+class _TcpServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        pass  # the client hung up, as it should
+
+
+class _UnixServer(_TcpServer):
     address_family = socket.AF_UNIX
 
     def server_bind(self) -> None:
@@ -170,124 +199,99 @@ class _UnixServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(address: Any, tls: ssl.SSLContext | None = None) -> Iterator[tuple[FakeServer, str]]:
-    """A fake server at `("127.0.0.1", 0)` or on a path, and the MODEL_URL to reach it."""
-    fake = FakeServer(FakeModel())
+def serving(
+    address: Any = ("127.0.0.1", 0),
+    tls: ssl.SSLContext | None = None,
+    server: FakeServer | None = None,
+) -> Iterator[tuple[FakeServer, str]]:
+    """A fake server at an address or on a path, and the MODEL_URL to reach it."""
+    fake = server or FakeServer()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = not isinstance(address, str)
 
-        def setup(self) -> None:
-            fake.connections += 1
-            fake.open.add(self.request)
-            super().setup()
-
-        def finish(self) -> None:
-            fake.open.discard(self.request)
-            super().finish()
-
         def do_GET(self) -> None:
-            self._answer(fake.model.metadata)
+            fake.answer(self, fake.model.metadata)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(lambda: fake.model.infer(json.loads(body)))
-
-        def _answer(self, ask: Any) -> None:
-            fake.headers = dict(self.headers)
-            if fake.hang_up:
-                fake.hang_up -= 1
-                self.close_connection = True
-                return
-            paths = (f"/v2/models/{MODEL_NAME}", f"/v2/models/{MODEL_NAME}/infer")
-            try:
-                status, answer = 200, ask()
-            except RuntimeError as fault:
-                status, answer = 500, {"error": str(fault)}
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                status, answer = 401, {"error": "a token is needed"}
-            elif self.path not in paths:
-                status, answer = 404, {"error": "no such path"}
-            body = json.dumps(answer).encode() if fake.raw is None else fake.raw
-            lines = [f"HTTP/1.1 {status} So", "Content-Type: application/json"]
-            if fake.framing == "length":
-                lines.append(f"Content-Length: {len(body)}")
-            if fake.framing == "cut":
-                lines.append(f"Content-Length: {len(body) + 1}")
-            if fake.framing == "chunked":
-                lines.append("Transfer-Encoding: chunked")
-                parts = [body[start : start + 100] for start in range(0, len(body), 100)]
-                body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
-            if fake.closing == "announced":
-                lines.append("Connection: close")
-            ends = fake.framing == "end" or fake.closing in ("silent", "reset")
-            reset = fake.closing == "reset"
-            self._send("\r\n".join([*lines, "", ""]).encode(), body)
-            self.close_connection = ends
-            if reset:
-                at_once = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-                os.close(self.connection.detach())
-
-        def _send(self, head: bytes, body: bytes) -> None:
-            if fake.drip or fake.drip_head:
-                for pause, part in ((fake.drip_head, head), (fake.drip, body)):
-                    for byte in part:
-                        time.sleep(pause)
-                        self.wfile.write(bytes([byte]))
-            else:
-                answer = head + body
-                for part in (answer[: fake.split], answer[fake.split :]):
-                    self.wfile.write(part)
-                    time.sleep(0.02 if fake.split else 0)
-            if fake.afterthought and fake.read.wait(5):
-                self.wfile.write(fake.afterthought)
-                time.sleep(0.02)
-            fake.answers += 1
+            fake.answer(self, lambda: fake.model.infer(json.loads(body)))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    class Server(_UnixServer if isinstance(address, str) else ThreadingHTTPServer):  # type: ignore[misc]
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # the client hung up, as it should
-
-    server = Server(address, Handler)
+    listener = (_UnixServer if isinstance(address, str) else _TcpServer)(address, Handler)
     if tls:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
+        listener.socket = tls.wrap_socket(listener.socket, server_side=True)
+    thread = Thread(target=listener.serve_forever, args=(0.01,))
     thread.start()
     try:
         if isinstance(address, str):
             yield fake, f"http+unix://{address}"
         else:
-            yield fake, f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+            yield fake, f"{'https' if tls else 'http'}://127.0.0.1:{listener.server_port}"
     finally:
-        server.shutdown()
+        listener.shutdown()
         thread.join()
-        server.server_close()
-        for connection in list(fake.open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        listener.server_close()
 
 
-ENGINES: dict[str, FakeModel] = {}
-"""What `open_engine` finds in which folder."""
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for one server; as long as it is bound here, nobody else is given it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if sys.platform != "linux":  # where it would keep the server from it, too
+            holder.close()
+        yield port
 
 
-def open_engine(folder: str) -> FakeModel:
+COMMAND = Path(sys.executable).with_name("service")
+
+
+@contextmanager
+def served(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
+    """`service serve` as a process that logs to `folder/log`; a function to send it requests."""
+    log = folder / "log"
+    with reserved_port() as port:
+        variables = {"PORT": str(port), "LOG_FORMAT": "json", "TMPDIR": str(folder), **environment}
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [COMMAND, "serve"], cwd=folder, env={**os.environ, **variables}, stderr=file
+            )
+        try:
+            wait_until(lambda: "Listening at" in log.read_text() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+            pool = HTTPConnectionPool("127.0.0.1", port, timeout=20, retries=False, maxsize=8)
+
+            def send(method: str, path: str, **options: Any) -> Any:
+                headers = {"Connection": "close", **options.pop("headers", {})}
+                return pool.request(method, path, headers=headers, **options)
+
+            yield process, send
+            pool.close()
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_SECONDS)
+
+
+MODELS: dict[str, FakeModel] = {}
+"""The models that `open_model` finds, by folder."""
+
+
+def open_model(folder: str) -> FakeModel:
     """The entry point of the library that the tests install."""
-    if folder not in ENGINES:
+    if folder not in MODELS:
         raise FileNotFoundError(folder)
-    return ENGINES[folder]
+    return MODELS[folder]
 
 
 def install_library(folder: Path) -> None:
-    """Make a package in `folder` that brings `open_engine`; `folder` must be on `sys.path`."""
-    package = folder / "fake_engine-1.dist-info"
+    """Make a package in `folder` that brings `open_model`; `folder` must be on `sys.path`."""
+    package = folder / "fake_library-1.dist-info"
     package.mkdir()
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-engine\nVersion: 1\n")
-    (package / "entry_points.txt").write_text("[predictor.engine]\nlibrary = support:open_engine\n")
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-library\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[predictor.engine]\nlibrary = support:open_model\n")

@@ -1,35 +1,45 @@
 """Place, look up, record the outcome: what callers see, and what is stored."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
 from conftest import Service
-from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
-from support import ENTITY, EXPECTED, NEW, OTHER, OUTCOME, PATH, SENT, SPARSE, VERSION
+from support import (
+    ENTITY,
+    EXPECTED,
+    GONE,
+    NEW,
+    OTHER,
+    OUTCOME,
+    PATH,
+    PLURAL,
+    SENT,
+    SPARSE,
+    VERSION,
+    listening,
+)
 
-from contract import TARGET, Features, examples
-from service.predictors import Answer, PredictorError
-
-GONE = PredictorError("unreachable", "nobody there")
+from contract import TARGET, Inputs, LookedUp, Prediction, assemble, examples
+from service.predictors import Answer
 
 
-def metadata_of(prediction: Any, served_by: str, version: str | None) -> dict[str, Any]:
+def metadata_of(prediction: Prediction | None, served_by: str, version: str | None) -> Any:
     """The `metadata` of an answer with this prediction."""
-    told = prediction.model_dump() if prediction else {}
-    more = {} if TARGET.datatype == "FP64" else {"probabilities": told.get("probabilities")}
-    expected = {f"expected_{TARGET.name}": told.get(TARGET.name)}
+    fields = prediction.model_dump() if prediction else {}
+    more = {} if TARGET.datatype == "FP64" else {"probabilities": fields.get("probabilities")}
+    expected = {f"expected_{TARGET.name}": fields.get(TARGET.name)}
     return {**expected, **more, "served_by": served_by, "model_version": version}
 
 
-def test_place(service: Service) -> None:
+def test_a_placed_one_is_answered_with_what_is_expected(service: Service) -> None:
     response = service.post(NEW)
-    assert response.status_code == 201
-    assert response.headers["Location"] == f"{PATH}/1"
+    assert (response.status_code, response.headers["Location"]) == (201, f"{PATH}/1")
     assert response.json == {
         "id": 1,
         "type": ENTITY,
@@ -41,245 +51,183 @@ def test_place(service: Service) -> None:
     assert service.client.get(f"{PATH}/1").json == response.json
 
 
-@pytest.mark.parametrize("body", [NEW, SPARSE], ids=["full", "sparse"])
-def test_what_is_stored(service: Service, body: dict[str, Any]) -> None:
-    service.post(body, headers={"X-Request-ID": "r-1"})
-    (row,) = service.rows(PATH[1:])
-    (prediction,) = service.rows("predictions")
-    assert {name: row[name] for name in body} == body
-    assert row[TARGET.name] is row["recorded_at"] is None
+def test_every_value_is_answered_and_stored_and_reaches_the_model(service: Service) -> None:
+    others = {"FP64": 7.25, "INT64": 7, "BOOL": False, "BYTES": "else"}
+    each_changed = [{**NEW, column.name: others[column.datatype]} for column in SENT]
+    for number, body in enumerate([NEW, SPARSE, *each_changed]):
+        answer = service.place(body)
+        features = service.predictor.asked[number][0]
+        for found in (answer, service.rows(PLURAL)[number], features.model_dump()):
+            assert {name: found[name] for name in body} == body
+
+
+def test_what_may_be_missing_may_be_left_out(service: Service) -> None:
+    answer = service.place({name: value for name, value in SPARSE.items() if value is not None})
+    assert {name: answer[name] for name in SPARSE} == SPARSE
+
+
+def test_a_body_is_utf_8_and_may_have_a_mebibyte(service: Service) -> None:
+    body = json.dumps(NEW, ensure_ascii=False).encode().ljust(2**20)
+    kind = "application/json; charset=iso-8859-1"
+    response = service.client.post(PATH, data=body, content_type=kind)
+    assert response.status_code == 201
+    (row,) = service.rows(PLURAL)
+    assert {name: row[name] for name in NEW} == NEW
+
+
+def test_the_prediction_is_stored_as_it_was_made(service: Service) -> None:
+    service.post(NEW, headers={"X-Request-ID": "r-1"})
+    ((features, request_id),) = service.predictor.asked
+    (row,), (prediction,) = service.rows(PLURAL), service.rows("predictions")
     assert prediction[f"{ENTITY}_id"] == row["id"]
-    assert prediction["features"].keys() == Features.model_fields.keys()
-    assert {name: prediction["features"][name] for name in body} == body
+    assert prediction["features"] == features.model_dump()
     assert prediction["expected"] == EXPECTED.model_dump()[TARGET.name]
     assert prediction.get("probabilities") == EXPECTED.model_dump().get("probabilities")
     assert (prediction["served_by"], prediction["model_version"]) == ("model", VERSION)
-    assert prediction["request_id"] == "r-1"
-    assert 0 <= prediction["latency_ms"] < 10_000
-    assert prediction["outcome"] is None
+    assert prediction["request_id"] == request_id == "r-1"
+    assert prediction["latency_ms"] >= 0
+    assert row[TARGET.name] is row["recorded_at"] is prediction["outcome"] is None
     for moment in (row["created_at"], prediction["created_at"]):
         assert moment.utcoffset() == timedelta(0)
         assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
-def test_the_model_is_told_the_features_and_the_request_id(service: Service) -> None:
-    for body in (NEW, SPARSE):
-        service.post(body, headers={"X-Request-ID": "r-1"})
-        features, request_id = service.predictor.asked.pop()
-        assert {name: getattr(features, name) for name in body} == body
-        assert request_id == "r-1"
-    assert service.predictor.asked == []
-
-
-def test_each_field_goes_where_it_belongs(service: Service) -> None:
-    other = {"FP64": 7.25, "INT64": 7, "BOOL": False, "BYTES": "else"}
-    for number, column in enumerate(SENT):
-        body = {**NEW, column.name: other[column.datatype]}
-        assert body != NEW
-        answer = service.post(body).json
-        assert answer
-        for told in (
-            answer,
-            service.rows(PATH[1:])[number],
-            service.rows("predictions")[number]["features"],
-            service.predictor.asked[number][0].model_dump(),
-        ):
-            assert {name: told[name] for name in body} == body
-
-
-def test_what_may_be_missing_may_be_left_out(service: Service) -> None:
-    response = service.post({name: value for name, value in SPARSE.items() if value is not None})
-    assert response.status_code == 201
-    assert response.json
-    assert {name: response.json[name] for name in SPARSE} == SPARSE
-
-
-def test_the_examples_of_the_history_can_be_placed(service: Service) -> None:
+def test_the_history_can_be_placed_with_its_features_derived_by_the_contract(
+    service: Service,
+) -> None:
     for row in examples():
-        placed = service.post({column.name: row[column.name] for column in SENT})
-        assert placed.status_code == 201
+        placed = service.place({column.name: row[column.name] for column in SENT})
         outcome = {TARGET.name: row[TARGET.name]}
-        done = service.post(outcome, placed.headers["Location"] + "/outcome")
-        assert done.status_code == 200
-        assert done.json is not None
-        assert done.json[TARGET.name] == row[TARGET.name]
-
-
-def test_record(service: Service) -> None:
-    placed = service.post(NEW).json
-    assert placed
-    response = service.post(OUTCOME, f"{PATH}/1/outcome")
-    assert (response.status_code, response.json) == (200, {**placed, **OUTCOME})
-    assert service.client.get(f"{PATH}/1").json == response.json
-    (row,) = service.rows(PATH[1:])
-    (prediction,) = service.rows("predictions")
-    assert row[TARGET.name] == prediction["outcome"] == OUTCOME[TARGET.name]
-    assert row["created_at"] <= row["recorded_at"] <= datetime.now(UTC)
+        done = service.post(outcome, f"{PATH}/{placed['id']}/outcome")
+        assert (done.status_code, done.json) == (200, {**placed, **outcome})
+        features, _ = service.predictor.asked.pop()
+        values = features.model_dump()
+        sent = Inputs(**{name: values[name] for name in Inputs.model_fields})
+        looked_up = LookedUp(**{name: values[name] for name in LookedUp.model_fields})
+        assert features == assemble(sent, looked_up)
 
 
 def test_an_outcome_is_recorded_once(service: Service) -> None:
-    service.post(NEW)
-    service.post(OUTCOME, f"{PATH}/1/outcome")
-    before = service.rows(PATH[1:])
+    placed = service.place()
     response = service.post(OUTCOME, f"{PATH}/1/outcome")
-    assert (response.status_code, response.mimetype) == (409, "application/problem+json")
-    assert service.rows(PATH[1:]) == before
+    assert (response.status_code, response.json) == (200, {**placed, **OUTCOME})
+    assert service.client.get(f"{PATH}/1").json == response.json
+    (row,), (prediction,) = service.rows(PLURAL), service.rows("predictions")
+    assert row[TARGET.name] == prediction["outcome"] == OUTCOME[TARGET.name]
+    assert row["created_at"] <= row["recorded_at"] <= datetime.now(UTC)
+    again = service.post(OUTCOME, f"{PATH}/1/outcome")
+    assert (again.status_code, again.mimetype) == (409, "application/problem+json")
+    assert service.rows(PLURAL) == [row]
 
 
 def test_of_many_who_record_at_once_one_succeeds(service: Service) -> None:
-    service.post(NEW)
-    statuses: list[int] = []
+    service.place()
 
-    def record() -> None:
-        response = service.app.test_client().post(f"{PATH}/1/outcome", json=OUTCOME)
-        statuses.append(response.status_code)
+    def record(_: int) -> int:
+        client = service.app.test_client()
+        return client.post(f"{PATH}/1/outcome", json=OUTCOME).status_code
 
-    threads = [Thread(target=record) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [200] + [409] * 5
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(record, range(6))) == [200] + [409] * 5
 
 
-def test_many_place_at_once(service: Service) -> None:
-    def place() -> None:
-        for _ in range(5):
-            service.app.test_client().post(PATH, json=NEW)
-
-    threads = [Thread(target=place) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(service.rows(PATH[1:])) == len(service.rows("predictions")) == 30
+def test_two_processes_that_meet_a_version_at_once_both_place(service: Service, url: str) -> None:
+    other = Service(url)
+    clients = [each.app.test_client for each in (service, other) * 15]
+    with ThreadPoolExecutor(8) as threads:
+        responses = threads.map(lambda client: client().post(PATH, json=NEW), clients)
+        assert [response.status_code for response in responses] == [201] * 30
+    other.close()
+    assert len(service.rows(PLURAL)) == len(service.rows("predictions")) == 30
+    assert [row["version"] for row in service.rows("model_versions")] == [VERSION]
 
 
-def test_both_rows_are_written_or_none(service: Service) -> None:
-    def fail(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "INSERT INTO predictions" in statement:
-            raise OperationalError(statement, {}, Exception("disk full"))
+@pytest.mark.parametrize(
+    "statement", ["INSERT INTO predictions", "INSERT INTO model_versions", "COMMIT"]
+)
+def test_all_rows_are_written_or_none(service: Service, statement: str) -> None:
+    def fail(connection: Any, cursor: Any = None, running: str = "COMMIT", *rest: Any) -> None:
+        if statement in running:
+            raise OperationalError(running, {}, Exception("disk full"))
 
-    event.listen(Engine, "before_cursor_execute", fail)
-    try:
+    with (
+        listening(Engine, "before_cursor_execute", fail),
+        listening(Engine, "commit", lambda connection: fail(connection)),
+    ):
         response = service.post(NEW)
-    finally:
-        event.remove(Engine, "before_cursor_execute", fail)
     assert (response.status_code, response.mimetype) == (503, "application/problem+json")
     assert "disk" not in response.text
-    assert service.stored() == 0
-    assert service.post(NEW).status_code == 201
+    assert service.stored() == len(service.rows("model_versions")) == 0
+    service.place()
+    assert len(service.rows("model_versions")) == 1
 
 
-def test_no_connection_is_held_while_the_model_thinks(service: Service) -> None:
+def test_no_connection_is_held_while_the_model_predicts(service: Service) -> None:
     held: list[int] = [0]
     seen: list[int] = []
 
-    def out(*_: Any) -> None:
-        held[0] += 1
+    def count(change: int) -> Any:
+        return lambda *_: held.append(held.pop() + change)
 
-    def back(*_: Any) -> None:
-        held[0] -= 1
-
-    class Thinking:
-        describe = service.predictor.describe
-
-        def predict(self, features: Features, request_id: str) -> Answer:
-            seen.append(held[0])
-            return Answer(EXPECTED, VERSION)
-
-    service.predictor.predict = Thinking().predict  # type: ignore[method-assign]
-    event.listen(Pool, "checkout", out)
-    event.listen(Pool, "checkin", back)
-    try:
-        service.post(NEW)
-        service.post(NEW)
-    finally:
-        event.remove(Pool, "checkout", out)
-        event.remove(Pool, "checkin", back)
-    assert seen == [0, 0]
+    service.predictor.while_predicting = lambda: seen.append(*held)
+    with listening(Pool, "checkout", count(1)), listening(Pool, "checkin", count(-1)):
+        service.place()
+        service.place()
+    assert (seen, held) == ([0, 0], [0])
 
 
-def test_before_any_model_was_seen_nothing_is_expected(service: Service) -> None:
+def test_before_any_model_has_answered_nothing_is_expected(service: Service) -> None:
     service.predictor.error = GONE
-    response = service.post(NEW)
-    assert response.status_code == 201
-    assert response.json
-    assert response.json["metadata"] == metadata_of(None, "none", None)
+    assert service.place()["metadata"] == metadata_of(None, "none", None)
     (prediction,) = service.rows("predictions")
     assert (prediction["expected"], prediction["served_by"]) == (None, "none")
 
 
-def test_a_model_that_fails_leads_to_its_fallback(service: Service) -> None:
-    service.post(NEW)
+def test_a_model_that_fails_leads_to_its_fallback_also_after_a_restart(service: Service) -> None:
+    service.place()
     service.predictor.error = GONE
-    response = service.post(NEW)
-    assert response.status_code == 201
-    assert response.json
-    assert response.json["metadata"] == metadata_of(OTHER, "fallback", VERSION)
-    assert service.rows("predictions")[1]["served_by"] == "fallback"
-    assert service.client.get(f"{PATH}/2").json == response.json
+    for _ in range(2):
+        answer = service.place()
+        assert answer["metadata"] == metadata_of(OTHER, "fallback", VERSION)
+        assert service.rows("predictions")[-1]["served_by"] == "fallback"
+        assert service.client.get(f"{PATH}/{answer['id']}").json == answer
+        service.restart()
 
 
-def test_the_fallback_survives_a_restart(service: Service) -> None:
-    service.client.get("/readyz")
-    service.restart()
-    service.predictor.error = GONE
-    response = service.post(NEW)
-    assert response.json
-    assert response.json["metadata"] == metadata_of(OTHER, "fallback", VERSION)
-
-
-def test_the_fallback_is_that_of_the_version_that_was_seen_last(service: Service) -> None:
-    description = service.predictor.description
-    for version in ("v1", "v2", "v1"):
-        service.predictor.answer = Answer(EXPECTED, version)
-        service.predictor.description = type(description)(
-            version, description.signature, EXPECTED if version == "v2" else OTHER
-        )
+def test_the_fallback_is_that_of_the_version_that_answered_last(service: Service) -> None:
+    for version, fallback in (("v1", OTHER), ("v2", EXPECTED), ("v1", OTHER)):
+        service.predictor.answer = Answer(EXPECTED, version, fallback)
         service.predictor.error = None
-        service.post(NEW)
+        service.place()
         service.predictor.error = GONE
-        response = service.post(NEW)
-        assert response.json
-        fallback = EXPECTED if version == "v2" else OTHER
-        assert response.json["metadata"] == metadata_of(fallback, "fallback", version)
+        assert service.place()["metadata"] == metadata_of(fallback, "fallback", version)
     assert [row["version"] for row in service.rows("model_versions")] == ["v1", "v2"]
 
 
-def test_a_version_is_described_once(service: Service) -> None:
-    described: list[int] = []
-    describe = service.predictor.describe
-
-    def count() -> Any:
-        described.append(1)
-        return describe()
-
-    service.predictor.describe = count  # type: ignore[method-assign]
-    for _ in range(3):
-        service.post(NEW)
-    assert len(described) == 1
+def test_a_version_is_written_once(service: Service) -> None:
+    service.place()
+    before = service.rows("model_versions")
+    service.place()
+    assert service.rows("model_versions") == before
 
 
-def test_a_model_that_does_not_describe_itself_still_answers(service: Service) -> None:
-    def fail() -> Any:
-        raise GONE
-
-    service.predictor.describe = fail  # type: ignore[method-assign]
-    response = service.post(NEW)
-    assert response.json
-    assert response.json["metadata"]["served_by"] == "model"
+@pytest.mark.parametrize("version", [None, VERSION])
+def test_an_answer_without_a_fallback_changes_none(service: Service, version: str | None) -> None:
+    service.predictor.answer = Answer(EXPECTED, version)
+    assert service.place()["metadata"] == metadata_of(EXPECTED, "model", version)
     service.predictor.error = GONE
-    response = service.post(NEW)
-    assert response.json
-    assert response.json["metadata"]["served_by"] == "none"
+    assert service.place()["metadata"] == metadata_of(None, "none", None)
+    service.predictor.error, service.predictor.answer = None, Answer(EXPECTED, VERSION, OTHER)
+    service.place()
+    service.predictor.answer = Answer(EXPECTED, version)
+    service.place()
+    service.predictor.error = GONE
+    assert service.place()["metadata"] == metadata_of(OTHER, "fallback", VERSION)
 
 
 def test_a_fallback_of_another_contract_is_not_used(service: Service) -> None:
-    service.post(NEW)
+    service.place()
     with service.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE model_versions SET signature = 'another'")
     service.predictor.error = GONE
-    response = service.post(NEW)
-    assert response.json
-    assert response.json["metadata"]["served_by"] == "none"
+    assert service.place()["metadata"] == metadata_of(None, "none", None)

@@ -1,4 +1,4 @@
-"""Settings come from the environment and from `.env`; wrong ones stop the start."""
+"""Settings come from the environment and from `.env`; invalid ones stop the start."""
 
 from pathlib import Path
 
@@ -34,51 +34,44 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"])
-def test_postgresql_is_spoken_to_by_psycopg(url: str) -> None:
+def test_postgresql_is_reached_through_psycopg(url: str) -> None:
     assert settings(database_url=url).database_url == "postgresql+psycopg://u:p@h/d"
 
 
-def test_all_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PORT", "http")
-    monkeypatch.setenv("MODEL_TIMEOUT", "0")
-    monkeypatch.setenv("DATABASE_URL", "oracle://host")
-    monkeypatch.setenv("LOG_LEVEL", "loud")
+def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "DATABASE_URL": "oracle://host",
+        "MODEL_TIMEOUT": "0",
+        "PORT": "http",
+        "LOG_LEVEL": "loud",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
         load()
-    lines = str(caught.value).splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        "DATABASE_URL",
-        "MODEL_TIMEOUT",
-        "PORT",
-        "LOG_LEVEL",
-    ]
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == list(wrong)
+
+
+DATABASES = ["", "x", "mysql://h/d", "postgresql://u:p@h:x/d", "sqlite://", "sqlite:///:memory:"]
 
 
 @pytest.mark.parametrize(
-    "url", ["", "x", "mysql://h/d", "postgresql://u:p@h:x/d", "sqlite://", "sqlite:///:memory:"]
+    ("name", "value", "fault"),
+    [
+        *(("DATABASE_URL", url, "(this|it) ") for url in DATABASES),
+        *(
+            ("MODEL_TOKENS", tokens, "a token is made of visible ASCII")
+            for tokens in ("abSECRET\ncd", "good, ab SECRET", "SECRETé", "SECRET\x7f")
+        ),
+        ("MODEL_URL", "somewhere", "it must begin with"),
+        ("PORT", "0", ""),
+    ],
 )
-def test_a_wrong_database(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", url)
-    with pytest.raises(SystemExit, match=r"^DATABASE_URL: (this|it) "):
-        load()
-
-
-@pytest.mark.parametrize("tokens", ["abSECRET\ncd", "good, ab SECRET", "SECRETé", "SECRET\x7f"])
-def test_a_token_that_cannot_be_sent(tokens: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODEL_TOKENS", tokens)
-    with pytest.raises(SystemExit, match=r"^MODEL_TOKENS: a token is made of") as caught:
-        load()
-    assert "SECRET" not in str(caught.value)
-
-
-def test_port_0_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PORT", "0")
-    with pytest.raises(SystemExit, match=r"^PORT: "):
-        load()
-
-
-def test_a_wrong_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODEL_URL", "somewhere")
-    with pytest.raises(SystemExit, match=r"^MODEL_URL: it must begin with"):
+def test_an_invalid_setting_stops_the_start(
+    name: str, value: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"^{name}: {fault}") as caught:
         create_app()
+    assert "SECRET" not in str(caught.value)
     assert not list(Path().iterdir())
