@@ -1,0 +1,84 @@
+"""What requests the routes take, and the page that documents them, in detail."""
+
+import json
+import re
+
+import pytest
+from conftest import Service
+from support import NEW, PATH, SENT
+from test_bad_input import OUTCOME_PATH, check
+
+pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def one_is_placed(service: Service) -> None:
+    service.place()
+
+
+def test_strange_characters_are_named_in_plain_words(service: Service) -> None:
+    assert "half a character" in check(service.post({**NEW, "\ud800": 1}), 422, "body")
+    for column in SENT:
+        if column.datatype == "BYTES":
+            problem = check(service.post({**NEW, column.name: "a\nb"}), 422, column.name)
+            assert "control characters" in problem
+
+
+def test_a_field_that_is_given_twice_is_named(service: Service) -> None:
+    for name, shown in (("more", "more"), ("é", "é"), ("\ud800", "ud800"), ("x" * 999, "x")):
+        once = json.dumps({name: 1})[1:-1]
+        for before, after in (("", ""), ('"a": [{', "}]")):
+            body = "{" + before + f"{once}, {once}" + after + "}"
+            response = service.client.post(PATH, data=body, content_type="application/json")
+            assert shown in check(response, 400)
+            assert len(response.data) < 500
+
+
+def test_a_flood_of_faults_gets_a_short_answer(service: Service) -> None:
+    response = service.post({f"{number}" * 50: 1 for number in range(1000)})
+    assert response.status_code == 422
+    assert len(response.data) < 50_000
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (PATH, "POST"),
+        (f"{PATH}/1", "GET HEAD"),
+        (OUTCOME_PATH, "POST"),
+        *((path, "GET HEAD") for path in ("/livez", "/readyz", "/metrics", "/openapi.json")),
+        ("/docs", "GET HEAD"),
+    ],
+)
+def test_other_methods(service: Service, path: str, methods: str) -> None:
+    allowed = {*methods.split(), "OPTIONS"}
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"):
+        if method not in allowed:
+            response = service.client.open(path, method=method)
+            check(response, 405)
+            assert set(response.headers["Allow"].split(", ")) == allowed
+    options = service.client.options(path)
+    assert (options.status_code, options.data) == (200, b"")
+    assert set(options.headers["Allow"].split(", ")) == allowed
+    head = service.client.head(path)
+    assert (head.status_code, head.data) == (200 if "HEAD" in allowed else 405, b"")
+
+
+def test_the_page_asks_nothing_of_other_hosts(service: Service) -> None:
+    page = service.client.get("/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    assert "//" not in page.text
+    assert "<script>" not in page.text
+    links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+    assert len(links) == 4
+    for link in links:
+        part = service.client.get(f"/{link}")
+        assert (part.status_code, part.mimetype) == (200, types[link.rsplit(".")[-1]])
+        assert len(part.data) > 50
+        part.close()
+    for link in ("docs/../../__init__.py", "docs/%2e%2e/%2e%2e/__init__.py", "docs/nothing.js"):
+        assert service.client.get(f"/{link}").status_code == 404

@@ -1,0 +1,102 @@
+"""Gunicorn as the service configures it: several workers, connections, bodies, shared metrics."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from raw_server import RawServer
+from support import NEW, PATH, TOKEN, served, serving, wait_until
+
+from service.telemetry import Metrics
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(each) for each in children.split()]
+
+
+def counts(send: Any) -> set[float]:
+    """How many rows were placed, according to several scrapes, which reach different workers."""
+    labels = f'method="POST",route="{PATH}",status="201"'
+    start = "http_request_seconds_count{" + labels + "} "
+    texts = [send("GET", "/metrics").data for _ in range(10)]
+    return {
+        sum(float(line[len(start) :]) for line in text.decode().splitlines() if start in line)
+        for text in texts
+    }
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_workers_count_as_one_and_are_replaced(url: str, tmp_path: Path) -> None:
+    server = RawServer()
+    with serving(server=server) as (_, model_url):
+        environment = {
+            "DATABASE_URL": url,
+            "MODEL_URL": model_url,
+            "MODEL_TOKENS": TOKEN,
+            "MODEL_TIMEOUT": "10",
+            "WORKERS": "2",
+        }
+        with served(tmp_path, **environment) as (process, send):
+            placed = 0
+            while server.connections < 2 or placed < 20:  # until each worker has asked the model
+                with ThreadPoolExecutor(8) as threads:
+                    posts = [threads.submit(send, "POST", PATH, json=NEW) for _ in range(8)]
+                for post in posts:
+                    assert post.result().json()["metadata"]["served_by"] == "model"
+                placed += len(posts)
+            assert counts(send) == {placed}
+
+            killed = workers_of(process)[0]
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: len({*workers_of(process)} - {killed}) == 2)
+            assert send("POST", PATH, json=NEW).status == 201
+            assert counts(send) == {placed + 1}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_body_that_is_too_long_is_a_problem_of_its_own(url: str, tmp_path: Path) -> None:
+    head, tail = json.dumps(NEW).encode().ljust(2**20), b" "
+    with served(tmp_path, DATABASE_URL=url) as (_, send):
+        for body in (head + tail, iter([head, tail])):
+            large = send("POST", PATH, body=body, headers={"Content-Type": "application/json"})
+            assert large.status == 413
+            assert large.headers["Content-Type"] == "application/problem+json"
+            assert send("GET", "/livez").status == 200
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux alone can wait")
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_connections_that_say_nothing_hold_nobody_up(url: str, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": url, "WORKERS": "1", "THREADS": "2"}
+    with served(tmp_path, **environment) as (process, send), ExitStack() as silent:
+        (port,) = re.findall(r"http://127.0.0.1:(\d+)", (tmp_path / "log").read_text())
+        (worker,) = workers_of(process)
+        sockets = f"/proc/{worker}/fd"
+
+        def held() -> int:
+            links = (os.readlink(f"{sockets}/{each}") for each in os.listdir(sockets))
+            return sum(link.startswith("socket:") for link in links)
+
+        assert send("GET", "/livez").status == 200
+        before = held()
+        for _ in range(4):
+            silent.enter_context(socket.create_connection(("127.0.0.1", int(port))))
+        assert send("GET", "/livez").status == 200
+        assert held() <= before  # the kernel has them, and no thread waits for one
+
+
+def test_metrics_while_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = tmp_path / "counter_1.db"
+    empty.touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr("service.telemetry.sleep", lambda _: empty.write_bytes(bytes(4096)))
+    assert Metrics().exposition() == b""
