@@ -78,6 +78,7 @@ def test_a_body_that_is_too_long_is_a_problem_of_its_own(url: str, tmp_path: Pat
 def test_connections_that_say_nothing_hold_nobody_up(url: str, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": url, "WORKERS": "1", "THREADS": "2"}
     with served(tmp_path, **environment) as (process, send), ExitStack() as silent:
+        assert send("GET", "/livez").status == 200
         (port,) = re.findall(r"http://127.0.0.1:(\d+)", (tmp_path / "log").read_text())
         (worker,) = workers_of(process)
         sockets = f"/proc/{worker}/fd"
@@ -86,7 +87,6 @@ def test_connections_that_say_nothing_hold_nobody_up(url: str, tmp_path: Path) -
             links = (os.readlink(f"{sockets}/{each}") for each in os.listdir(sockets))
             return sum(link.startswith("socket:") for link in links)
 
-        assert send("GET", "/livez").status == 200
         before = held()
         for _ in range(4):
             silent.enter_context(socket.create_connection(("127.0.0.1", int(port))))
