@@ -35,7 +35,7 @@ class Forest(NamedTuple):
     Attributes:
         trees: the trees.
         base: [targets], what the sums start from.
-        rounded: whether the numbers are rounded to float32 before they are compared.
+        rounded: whether numbers are rounded to float32 before they are compared.
     """
 
     trees: list[Tree]
@@ -47,8 +47,8 @@ def forest_of(estimator: Any) -> Forest:
     """The trees of any of scikit-learn's tree estimators.
 
     Raises:
-        NotImplementedError: the estimator was told something that trees in ONNX cannot do, or has
-            too many nodes.
+        NotImplementedError: the estimator has a setting that trees in ONNX do not support, or too
+            many nodes.
     """
     forest = _forest_of(estimator)
     nodes = sum(len(tree.leaf) for tree in forest.trees)

@@ -11,15 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from model.artifact import (
-    DIGEST_FILE,
-    MANIFEST_FILE,
-    ArtifactError,
-    Manifest,
-    digest_line,
-    read_manifest,
-)
-from model.engine import Engine
+from model.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest, read_manifest
+from model.artifacts.verification import DIGEST_FILE, digest_line, verify
 
 CURRENT_FILE = "current"
 VERSION = re.compile(r"[0-9a-f]{12}")
@@ -77,15 +70,15 @@ class Store:
         return current.exists() and current.read_text("utf-8").strip() == manifest.version
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> bool:
-        """Store a version for good; False when it was there already and so is left alone.
+        """Store a version for good; False when it was there already, which is left as it is.
 
-        One that is there and must not be served is replaced: the same rows make the same version,
-        and so could not be trained on again.
+        A damaged one is replaced: the same rows make the same version, so that training again is
+        how to repair it.
         """
         target = self.path / manifest.version
         if target.exists():
             with suppress(ArtifactError):
-                Engine.load(target)
+                verify(target)
                 return False
         self.path.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))

@@ -1,7 +1,6 @@
 """The server as processes: gunicorn with its ASGI worker, on a private socket or a port."""
 
 import gc
-import importlib
 import os
 import socket
 import stat
@@ -13,16 +12,18 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from model import logs
-from model.artifact import ONNX_FILE, Manifest, verify
-from model.engine import announce
+from model.artifacts.store import Store
+from model.artifacts.verification import verify
+from model.engines.loading import import_engine, log_version
 from model.errors import ModelError
-from model.gunicorn_worker import GunicornWorker
-from model.server import create_app
+from model.serving.app import create_app
+from model.serving.worker import GunicornWorker
 from model.settings import Settings
-from model.store import Store
 
-HANGS = 30  # seconds without a sign of life from a worker until it is replaced
-LONGEST_SOCKET = 107  # bytes that the address of a unix socket holds (unix(7))
+WORKER_TIMEOUT_SECONDS = 30
+"""Without a sign of life from a worker until it is replaced."""
+SOCKET_PATH_BYTES = 107
+"""That the address of a unix socket holds (unix(7))."""
 
 
 def serve(settings: Settings) -> None:
@@ -38,30 +39,24 @@ def serve(settings: Settings) -> None:
     if bind.startswith("unix:"):
         bind = f"unix:{private_socket(bind.removeprefix('unix:'))}"
     logs.configure(settings)
-    announce(manifest)
+    log_version(manifest)
+    # Before the fork: workers start sooner and share its memory. The artifact itself is loaded in
+    # each worker, so that a reload serves the version that is current by then.
     import_engine(manifest)
+    gc.freeze()  # a search for garbage in a worker would write to what it shares
     Server(settings, bind).run()
 
 
-def import_engine(manifest: Manifest) -> None:
-    """Import what runs this artifact before the fork: workers start sooner and share its memory.
-
-    The artifact itself is opened in each worker, so that a reload serves the version of its day.
-    """
-    importlib.import_module("model.compiled" if ONNX_FILE in manifest.files else "model.reference")
-    gc.freeze()  # a search for garbage in a worker would write to what it shares
-
-
 def private_socket(address: str) -> str:
-    """The path to bind a socket at: in a folder of ours alone, and nothing there.
+    """The path to bind a socket at: in a private folder, with nothing there.
 
     Raises:
-        ModelError: saying what stands in the way.
+        ModelError: the folder is open to others, or the path is taken or too long.
     """
     path = Path(address)
     short = min(str(path), os.path.relpath(path), key=lambda each: len(os.fsencode(each)))
-    if len(os.fsencode(short)) > LONGEST_SOCKET:
-        raise ModelError(f"MODEL_URL: the path is longer than {LONGEST_SOCKET} bytes: {short}")
+    if len(os.fsencode(short)) > SOCKET_PATH_BYTES:
+        raise ModelError(f"MODEL_URL: the path is longer than {SOCKET_PATH_BYTES} bytes: {short}")
     mask = os.umask(0o077)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +80,7 @@ def private_socket(address: str) -> str:
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """Gunicorn, told everything here: it reads no file and no variable of its own."""
+    """Gunicorn with these settings: it reads no file and no variable of its own."""
 
     def __init__(self, settings: Settings, bind: str) -> None:
         self._settings = settings
@@ -95,10 +90,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_class": GunicornWorker,
             "asgi_loop": "asyncio",
             "http_parser": "python",
-            "asgi_disconnect_grace_period": 0,  # what nobody waits for any more ends at once
+            "asgi_disconnect_grace_period": 0,  # a caller who left ends its request at once
             "umask": 0o177,  # the socket's mode becomes 0600
             "control_socket_disable": True,
-            "timeout": HANGS,
+            "timeout": WORKER_TIMEOUT_SECONDS,
             "graceful_timeout": 10,
             "keepalive": 5,
             "logger_class": logs.GunicornLogger,

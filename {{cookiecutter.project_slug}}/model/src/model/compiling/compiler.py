@@ -1,36 +1,39 @@
-"""From a fitted pipeline to an ONNX graph that was proven to answer as the pipeline does."""
+"""From a fitted pipeline to an ONNX graph that was proven to predict as the pipeline does."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
 from contract import FEATURES, MODEL_NAME
-from model.artifact import Compilation
-from model.compiled import Compiled
-from model.converters import CONVERTERS, SHAPES
-from model.history import History
-from model.parity import Mismatch, prove
-from model.reference import Reference
+from model.artifacts.manifest import Compilation
+from model.columns import Array
+from model.compiling.converters import CONVERTERS, SHAPES
+from model.compiling.parity import Mismatch, prove
+from model.engines.onnx import OnnxEngine
+from model.engines.sklearn import SklearnEngine
 
 NUMBERS = {"float64": DoubleTensorType, "float32": FloatTensorType}
 """What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
 operators of ONNX Runtime exist for float32 only."""
 
 
-def compile_pipeline(reference: Reference, history: History) -> tuple[bytes | None, Compilation]:
-    """The graph of a pipeline, and what is to be known of it; None where there is none.
+def compile_pipeline(
+    reference: SklearnEngine, rows: Mapping[str, Array]
+) -> tuple[bytes | None, Compilation]:
+    """The graph of a pipeline and how it was proven; None, and why there is none.
 
     Args:
         reference: the fitted pipeline.
-        history: the rows that it was fitted to, on which both must agree.
+        rows: what it was fitted to, on which both must agree, as `model.columns.to_arrays` has it.
     """
     faults: list[str] = []
     for name, numbers in NUMBERS.items():
         try:
             graph = convert(reference.pipeline, numbers)
-            proof = prove(reference, Compiled(graph, reference.classes), graph, history)
+            proof = prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
         except Mismatch as mismatch:
             faults.append(f"compiled for {name}, {mismatch}")
         except Exception as error:  # converters and ONNX Runtime raise whatever comes to them
@@ -45,7 +48,7 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
     """The pipeline as an ONNX graph with one input [rows, 1] for each feature.
 
     Args:
-        pipeline: fitted to the columns that `model.frame` builds.
+        pipeline: fitted to the columns that `model.engines.sklearn.to_frame` makes.
         numbers: the type of the inputs that are numbers.
 
     Raises:

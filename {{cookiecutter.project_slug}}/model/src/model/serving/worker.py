@@ -1,6 +1,6 @@
-"""gunicorn's ASGI worker, mended where connections that ask for nothing make others wait.
+"""gunicorn's ASGI worker, corrected where idle connections make others wait.
 
-It leans on names that gunicorn does not document; tests/test_worker.py holds what it is to do.
+It depends on names that gunicorn does not document, so tests/test_worker.py guards what it does.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from gunicorn.workers.gasgi import ASGIWorker
 class GunicornWorker(ASGIWorker):  # type: ignore[misc]
     """Stops as soon as no request is under way.
 
-    gunicorn's own looks once a second whether it is to stop, waits for idle connections until they
-    time out, and for those that have never asked until it is killed; and it shortens the queue of
-    those who connect to asyncio's 100.
+    gunicorn's own checks once a second whether it should stop, waits for idle connections until
+    they time out, and for those without any request until it is killed; and it limits the queue of
+    new connections to asyncio's 100.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -36,7 +36,7 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
         self._signalled.set()
 
     async def _serve(self) -> None:
-        """Answer until a signal comes or the master is gone, and tell the master once a second."""
+        """Answer until a signal comes or the master is gone; notify the master once a second."""
         self.servers = [
             await self.loop.create_server(
                 lambda: Connection(self), sock=listener.sock, backlog=self.cfg.backlog
@@ -59,10 +59,10 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
-    """A connection that its worker knows, and whose first request may not take for ever."""
+    """A connection that its worker knows, with a limit of time for its first request too."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock for the first request's head; gunicorn's own does for the others'."""
+        """Limit the time to the first request's head, as gunicorn does for those after it."""
         self.worker.connections.add(self)
         super().connection_made(transport)
         self._arm_keepalive_timer()

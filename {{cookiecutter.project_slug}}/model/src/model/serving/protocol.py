@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 spoken by an engine: messages in, messages out, no transport.
+"""The Open Inference Protocol V2: messages in, messages out, no transport.
 
 The protocol: https://github.com/kserve/open-inference-protocol. What a tensor may look like is the
 contract's business; here is the rest of a message.
@@ -7,23 +7,23 @@ contract's business; here is the rest of a message.
 from dataclasses import dataclass
 from typing import Any
 
-from contract import FEATURES, MODEL_NAME, TARGET, ContractError, signature
+from contract import FEATURES, MODEL_NAME, TARGET, ContractError
 from contract.tensors import PROBABILITIES, columns_of, outputs_of
-from model.answer import Answer, rows_of
-from model.artifact import Manifest
-from model.engine import Engine
+from model.columns import row_count
+from model.engines.loading import Model
+from model.engines.predictions import Predictions
 
 SERVER = {"name": "model", "version": "1", "extensions": []}
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceRequest:
     """An inference request that was understood.
 
     Attributes:
         columns: the features, missing values as None.
         rows: how many rows there are.
-        outputs: the names of the outputs that were asked for; none means all.
+        outputs: the names of the outputs that are wanted; none means all.
         id: what to repeat in the response, if anything.
     """
 
@@ -33,39 +33,24 @@ class Question:
     id: str | None
 
 
-def question_of(request: object) -> Question:
-    """The question in an inference request, given as parsed JSON.
+def read_request(request: object) -> InferenceRequest:
+    """The inference request in parsed JSON.
 
     Raises:
-        ContractError: the request is not one; names the tensor at fault where there is one.
+        ContractError: it is none; names the tensor at fault where there is one.
     """
     columns = columns_of(request)
-    message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of refuses any other
+    message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of rejects any other
     if not isinstance(message.get("id", ""), str):
         raise ContractError("`id` is not a string")
     if not isinstance(message.get("parameters", {}), dict):
         raise ContractError("`parameters` is not an object")
     outputs = _outputs(message.get("outputs", []))
-    return Question(columns, rows_of(columns), outputs, message.get("id"))
-
-
-def response_of(manifest: Manifest, question: Question, answer: Answer) -> dict[str, Any]:
-    """The inference response that gives this answer."""
-    shares = None if answer.probabilities is None else answer.probabilities.ravel().tolist()
-    outputs = outputs_of(answer.values.tolist(), shares, manifest.classes)
-    return {
-        "model_name": MODEL_NAME,
-        "model_version": manifest.version,
-        **({} if question.id is None else {"id": question.id}),
-        "parameters": {"signature": manifest.signature},
-        "outputs": [
-            each for each in outputs if not question.outputs or each["name"] in question.outputs
-        ],
-    }
+    return InferenceRequest(columns, row_count(columns), outputs, message.get("id"))
 
 
 def _outputs(outputs: object) -> frozenset[str]:
-    """The names of the outputs that were asked for."""
+    """The names of the outputs that are wanted."""
     if not isinstance(outputs, list):
         raise ContractError("`outputs` is not a list")
     known = {TARGET.name} | ({PROBABILITIES} if TARGET.datatype != "FP64" else set())
@@ -80,9 +65,37 @@ def _outputs(outputs: object) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def metadata(engine: Engine) -> dict[str, Any]:
-    """What the model is: its tensors, and in `parameters` what the service asks about."""
-    manifest = engine.manifest
+def response_of(
+    model: Model, request: InferenceRequest, predictions: Predictions
+) -> dict[str, Any]:
+    """The inference response with these predictions.
+
+    In `parameters` the caller finds the signature of the contract, to compare with its own, and the
+    prediction to fall back on while this version cannot be asked, as JSON text.
+    """
+    probabilities = predictions.probabilities
+    outputs = outputs_of(
+        predictions.values.tolist(),
+        None if probabilities is None else probabilities.ravel().tolist(),
+        predictions.classes,
+    )
+    return {
+        "model_name": MODEL_NAME,
+        "model_version": model.manifest.version,
+        **({} if request.id is None else {"id": request.id}),
+        "parameters": {
+            "signature": model.manifest.signature,
+            "fallback": model.fallback,
+        },
+        "outputs": [
+            each for each in outputs if not request.outputs or each["name"] in request.outputs
+        ],
+    }
+
+
+def metadata(model: Model) -> dict[str, Any]:
+    """What the model is: its tensors, and in `parameters` what the service compares."""
+    manifest = model.manifest
     outputs = [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}]
     if manifest.classes is not None:
         shape = [-1, len(manifest.classes)]
@@ -90,13 +103,13 @@ def metadata(engine: Engine) -> dict[str, Any]:
     return {
         "name": MODEL_NAME,
         "versions": [manifest.version],
-        "platform": engine.platform,
+        "platform": model.engine.name,
         "inputs": [
             {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES
         ],
         "outputs": outputs,
         "parameters": {
-            "signature": signature(),
+            "signature": manifest.signature,
             "version": manifest.version,
             "fallback": manifest.fallback,
         },

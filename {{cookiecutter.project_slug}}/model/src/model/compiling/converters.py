@@ -1,4 +1,4 @@
-"""Our own converters from scikit-learn to ONNX, where those of skl2onnx do not answer the same.
+"""Our own converters from scikit-learn to ONNX, where those of skl2onnx do not predict the same.
 
 - Trees: scikit-learn compares with thresholds in float64. skl2onnx compares in float32, fails on
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
@@ -36,7 +36,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from model.trees import Forest, forest_of
+from model.compiling.trees import Forest, forest_of
 
 ML = "ai.onnx.ml"
 
@@ -83,7 +83,7 @@ class Graph:
         """The sums of a forest, float64 [rows, targets].
 
         The operator: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html. With
-        thresholds and inputs of float64 ONNX Runtime adds up in float64 and answers in float32.
+        thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
         columns: dict[str, Any] = {}
         for number, tree in enumerate(forest.trees):
@@ -203,7 +203,7 @@ def _one_hot_shape(operator: Any) -> None:
 
 
 def _is_plain(operator: Any) -> bool:
-    """Whether our own converter knows what the encoder was told."""
+    """Whether our own converter supports the encoder's settings."""
     texts = all(isinstance(each.type, StringTensorType) for each in operator.inputs)
     return texts and operator.raw_operator.drop is None
 
@@ -236,7 +236,7 @@ def _imputer_shape(operator: Any) -> None:
 
 
 def _is_float64(operator: Any) -> bool:
-    """Whether the imputer replaces NaN among float64 by a number, and nothing else."""
+    """Whether the imputer replaces NaN among float64 by a number, and does nothing else."""
     imputer = operator.raw_operator
     numbers = all(isinstance(each.type, DoubleTensorType) for each in operator.inputs)
     return (

@@ -3,14 +3,16 @@
 It needs neither scikit-learn nor pandas. That it answers as they do was proven when it was made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from model.answer import Answer, Array, classified
-from model.artifact import ONNX_FILE, ArtifactError, Folder
+from model.artifacts.manifest import ONNX_FILE, ArtifactError
+from model.artifacts.verification import VerifiedArtifact
+from model.columns import Array
+from model.engines.predictions import Predictions, most_probable
 
 DTYPES: dict[str, Any] = {
     "tensor(double)": np.float64,
@@ -19,16 +21,18 @@ DTYPES: dict[str, Any] = {
 }
 
 
-class Compiled:
-    """Rows in, answers out, through ONNX Runtime.
+class OnnxEngine:
+    """Rows in, predictions out, through ONNX Runtime.
 
     Args:
         graph: an ONNX model with one input [rows, 1] for each feature that it uses; its last output
             is the target, or for a classification the probabilities [rows, classes].
-        classes: every class by name, in the order of the probabilities; None for a regression.
+        classes: the name of every class, in the order of the probabilities; empty for a regression.
     """
 
-    def __init__(self, graph: bytes, classes: list[str] | None) -> None:
+    name = "onnxruntime"
+
+    def __init__(self, graph: bytes, classes: Sequence[str]) -> None:
         options = ort.SessionOptions()
         # More threads make one row no quicker, and would wait for each other with many callers.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -39,30 +43,30 @@ class Compiled:
         self._classes = classes
 
     @classmethod
-    def load(cls, folder: Folder) -> "Compiled":
-        """The graph of an artifact, whose digests must have been verified.
+    def load(cls, artifact: VerifiedArtifact) -> "OnnxEngine":
+        """The engine of an artifact.
 
         Raises:
             ArtifactError: this ONNX Runtime cannot run it.
         """
-        path = folder.path / ONNX_FILE
+        path, manifest = artifact.path / ONNX_FILE, artifact.manifest
         try:
-            return cls(path.read_bytes(), folder.manifest.classes)
+            return cls(path.read_bytes(), manifest.classes or ())
         except Exception as error:  # ONNX Runtime's own kinds have no common base
             fault = " ".join(str(error).split())
             raise ArtifactError(
-                f"{path}: made by onnxruntime {folder.manifest.packages.get('onnxruntime')}, and"
+                f"{path}: made by onnxruntime {manifest.packages.get('onnxruntime')}, and"
                 f" {ort.__version__} cannot run it ({fault:.200}); run `make train`"
             ) from None
 
-    def predict(self, arrays: Mapping[str, Array]) -> Answer:
-        """The answer for these rows, given as `model.answer.arrays_of` has them."""
+    def predict(self, arrays: Mapping[str, Array]) -> Predictions:
+        """The predictions for these rows, given as `model.columns.to_arrays` makes them."""
         feed = {
             name: arrays[name].astype(dtype, copy=False).reshape(-1, 1)
             for name, dtype in self._inputs
         }
         (output,) = self._session.run(self._outputs, feed)
         numbers = output.astype(np.float64, copy=False)
-        if self._classes is None:
-            return Answer(numbers.ravel())
-        return classified(numbers, self._classes)
+        return (
+            most_probable(numbers, self._classes) if self._classes else Predictions(numbers.ravel())
+        )
