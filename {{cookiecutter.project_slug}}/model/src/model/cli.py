@@ -64,13 +64,17 @@ def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None
     from model.training.trainer import train as train_on
 
     store = Store(settings.model_store)
-    with _progress(["read the history", *STEPS, "store and test"]) as step:
-        step("read the history")
-        history = read_history(data)
-        manifest, files = train_on(history, step, compiled=compiled)
-        step("store and test")
-        new = store.add(manifest, files)
-        Model.load(store.folder(manifest.version))
+    steps = ["read the history", *STEPS, "store and test"]
+
+    def show_step(name: str) -> None:
+        click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
+
+    show_step(steps[0])
+    history = read_history(data)
+    manifest, files = train_on(history, show_step, compiled=compiled)
+    show_step(steps[-1])
+    new = store.add(manifest, files)
+    Model.load(store.folder(manifest.version))
     if history.warning:
         click.echo(f"WARNING: {history.warning}", err=True)
     if promote:
@@ -78,23 +82,6 @@ def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None
     _describe(store, store.read(manifest.version))
     if not new:
         click.echo("unchanged: this version was there already")
-
-
-@contextmanager
-def _progress(steps: list[str]) -> Iterator[Callable[[str], None]]:
-    """A callback for the start of each step: moves a bar on a terminal, prints a line elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda name: click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
-        return
-    with click.progressbar(
-        length=len(steps),
-        label="training",
-        show_eta=False,
-        file=sys.stderr,
-        item_show_func=lambda name: name,
-    ) as bar:
-        yield lambda name: bar.update(steps.index(name) - bar.pos, name)
-        bar.update(len(steps) - bar.pos, "done")
 
 
 @cli.command()

@@ -9,7 +9,7 @@ A converter gets the scope that makes up names, the operator with its inputs and
 container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,7 @@ from skl2onnx.common.data_types import (
     Int64TensorType,
     StringTensorType,
 )
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-    GradientBoostingClassifier,
-    GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn import ensemble, impute, preprocessing, tree
 
 from model.compiling.trees import Forest, forest_of
 
@@ -86,21 +74,21 @@ class Graph:
         thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
         columns: dict[str, Any] = {}
-        for number, tree in enumerate(forest.trees):
-            leaves, targets = np.nonzero(tree.leaf[:, None] & np.ones_like(tree.values, dtype=bool))
+        for number, nodes in enumerate(forest.trees):
+            leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
             for name, array in {
-                "nodes_treeids": np.full(len(tree.leaf), number),
-                "nodes_nodeids": np.arange(len(tree.leaf)),
-                "nodes_modes": np.where(tree.leaf, "LEAF", "BRANCH_LEQ"),
-                "nodes_featureids": tree.feature.astype(int),
-                "nodes_truenodeids": tree.left.astype(int),
-                "nodes_falsenodeids": tree.right.astype(int),
-                "nodes_missing_value_tracks_true": tree.missing_left.astype(int),
-                "nodes_values_as_tensor": tree.threshold.astype(float),
+                "nodes_treeids": np.full(len(nodes.leaf), number),
+                "nodes_nodeids": np.arange(len(nodes.leaf)),
+                "nodes_modes": np.where(nodes.leaf, "LEAF", "BRANCH_LEQ"),
+                "nodes_featureids": nodes.feature.astype(int),
+                "nodes_truenodeids": nodes.left.astype(int),
+                "nodes_falsenodeids": nodes.right.astype(int),
+                "nodes_missing_value_tracks_true": nodes.missing_left.astype(int),
+                "nodes_values_as_tensor": nodes.threshold.astype(float),
                 "target_treeids": np.full(len(leaves), number),
                 "target_nodeids": leaves,
-                "target_ids": tree.first + targets,
-                "target_weights_as_tensor": tree.values[leaves, targets],
+                "target_ids": nodes.first + targets,
+                "target_weights_as_tensor": nodes.values[leaves, targets],
             }.items():
                 columns.setdefault(name, []).extend(array.tolist())
         columns["base_values_as_tensor"] = forest.base
@@ -115,9 +103,6 @@ class Graph:
             **columns,
         )
         return self.cast(sums, TensorProto.DOUBLE)
-
-
-Converter = Callable[[Any, Any, Any], None]
 
 
 def _raw(graph: Graph, operator: Any) -> str:
@@ -247,29 +232,23 @@ def _is_float64(operator: Any) -> bool:
     )
 
 
-REGRESSORS = (
-    DecisionTreeRegressor,
-    ExtraTreesRegressor,
-    GradientBoostingRegressor,
-    HistGradientBoostingRegressor,
-    RandomForestRegressor,
-)
-CLASSIFIERS = (
-    DecisionTreeClassifier,
-    ExtraTreesClassifier,
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-CONVERTERS: dict[type, Converter] = {
-    **dict.fromkeys(REGRESSORS, _regressor),
-    **dict.fromkeys(CLASSIFIERS, _classifier),
-    OneHotEncoder: _one_hot,
-    SimpleImputer: _imputer,
+SUPPORTED = {
+    (_regressor, _regressor_shape): (
+        tree.DecisionTreeRegressor,
+        ensemble.ExtraTreesRegressor,
+        ensemble.GradientBoostingRegressor,
+        ensemble.HistGradientBoostingRegressor,
+        ensemble.RandomForestRegressor,
+    ),
+    (_classifier, _classifier_shape): (
+        tree.DecisionTreeClassifier,
+        ensemble.ExtraTreesClassifier,
+        ensemble.GradientBoostingClassifier,
+        ensemble.HistGradientBoostingClassifier,
+        ensemble.RandomForestClassifier,
+    ),
+    (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
+    (_imputer, _imputer_shape): (impute.SimpleImputer,),
 }
-SHAPES: dict[type, Callable[[Any], None]] = {
-    **dict.fromkeys(REGRESSORS, _regressor_shape),
-    **dict.fromkeys(CLASSIFIERS, _classifier_shape),
-    OneHotEncoder: _one_hot_shape,
-    SimpleImputer: _imputer_shape,
-}
+CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
+SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}

@@ -59,7 +59,7 @@ class Model:
             ArtifactError: saying what is wrong with it.
         """
         artifact = verify(path)
-        model = cls(artifact.manifest, _engine_type(artifact.manifest).load(artifact))
+        model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
             predictions = model.predict(test.columns).rows()
@@ -100,12 +100,7 @@ def log_version(manifest: Manifest) -> None:
         log.warning("this model was trained on SYNTHETIC data: its predictions mean nothing")
 
 
-def import_engine(manifest: Manifest) -> None:
-    """Import what runs this version: a process that forks workers shares it with them."""
-    _engine_type(manifest)
-
-
-def _engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
+def engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
     """The fastest engine for a version; what it needs is imported only now."""
     if ONNX_FILE in manifest.files:
         from model.engines.onnx import OnnxEngine

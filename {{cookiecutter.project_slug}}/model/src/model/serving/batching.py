@@ -56,13 +56,12 @@ class Batcher:
 def quick_rows(model: Model) -> int:
     """How many rows the model predicts within `LOOP_SECONDS`; 0 when one row takes longer."""
     columns = model.manifest.self_test.columns
-    one = {name: values[:1] for name, values in columns.items()}
-    many = {name: [values[0]] * SAMPLE_ROWS for name, values in columns.items()}
-    alone, together = _seconds(model, one), _seconds(model, many)
-    if alone > LOOP_SECONDS:
-        return 0
+    alone, together = (
+        _seconds(model, {name: [values[0]] * rows for name, values in columns.items()})
+        for rows in (1, SAMPLE_ROWS)
+    )
     each = max((together - alone) / (SAMPLE_ROWS - 1), 1e-7)
-    return 1 + int((LOOP_SECONDS - alone) / each)
+    return 0 if alone > LOOP_SECONDS else 1 + int((LOOP_SECONDS - alone) / each)
 
 
 def _seconds(model: Model, columns: Columns) -> float:
@@ -133,22 +132,20 @@ class Queue:
 
     def _predict(self, requests: list[Columns]) -> list[Predictions | Exception]:
         """The predictions for each request, or why there are none."""
-        if len(requests) > 1:
-            joined = {
-                name: list(chain.from_iterable(columns[name] for columns in requests))
-                for name in requests[0]
-            }
-            try:
-                predictions = self._model.predict(joined)
-            except Exception:  # noqa: S110  # some row is bad: each request finds out for itself
-                pass
-            else:
-                ends = [*accumulate(map(row_count, requests))]
-                return [predictions.part(slice(*part)) for part in pairwise([0, *ends])]
-        return [self._attempt(each) for each in requests]
+        if len(requests) <= 1:
+            return [self._attempt(each) for each in requests]
+        joined = {
+            name: list(chain.from_iterable(columns[name] for columns in requests))
+            for name in requests[0]
+        }
+        together = self._attempt(joined)
+        if isinstance(together, Exception):  # some row is bad: each request finds out for itself
+            return [self._attempt(each) for each in requests]
+        ends = [*accumulate(map(row_count, requests))]
+        return [together.part(slice(*part)) for part in pairwise([0, *ends])]
 
     def _attempt(self, columns: Columns) -> Predictions | Exception:
         try:
             return self._model.predict(columns)
-        except Exception as error:  # it belongs to one request, and is raised there
+        except Exception as error:
             return error

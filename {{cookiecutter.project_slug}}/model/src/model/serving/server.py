@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 from model import logs
 from model.artifacts.store import Store
 from model.artifacts.verification import verify
-from model.engines.loading import import_engine, log_version
+from model.engines.loading import engine_type, log_version
 from model.errors import ModelError
 from model.serving.app import create_app
 from model.serving.worker import GunicornWorker
@@ -40,9 +40,9 @@ def serve(settings: Settings) -> None:
         bind = f"unix:{private_socket(bind.removeprefix('unix:'))}"
     logs.configure(settings)
     log_version(manifest)
-    # Before the fork: workers start sooner and share its memory. The artifact itself is loaded in
-    # each worker, so that a reload serves the version that is current by then.
-    import_engine(manifest)
+    # The engine's libraries are imported before the fork: workers start sooner and share their
+    # memory. The artifact is loaded in each worker: a reload serves what is current by then.
+    engine_type(manifest)
     gc.freeze()  # a search for garbage in a worker would write to what it shares
     Server(settings, bind).run()
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import metrics
 from sklearn.pipeline import Pipeline
 
-from contract import FEATURES, TARGET
+from contract import FEATURES, TARGET, Column
 from model.artifacts.manifest import Evaluation, Observed, Slice
 from model.columns import to_arrays
 from model.engines.predictions import Predictions, class_name
@@ -89,17 +89,18 @@ def _slices(predictions: Predictions, rows: History) -> list[Slice]:
 def observe(history: History) -> dict[str, Observed]:
     """The distribution of each feature and of the target."""
     columns = {**history.columns, TARGET.name: history.targets}
-    return {each.name: _observe(list(columns[each.name]), each.datatype) for each in (*FEATURES, TARGET)}
+    return {each.name: _observe([*columns[each.name]], each) for each in (*FEATURES, TARGET)}
 
 
-def _observe(values: list[Any], datatype: str) -> Observed:
+def _observe(values: list[Any], column: Column) -> Observed:
     present = [value for value in values if value is not None]
     missing = 1 - len(present) / len(values)
     if not present:
         return Observed(missing=missing)
-    if datatype in ("FP64", "INT64"):
+    if column.datatype in ("FP64", "INT64"):
         quantiles = np.quantile(np.array(present, dtype=np.float64), np.linspace(0, 1, 11))
         return Observed(missing=missing, quantiles=quantiles.tolist())
-    counts = Counter(str(value).lower() if datatype == "BOOL" else value for value in present)
-    shares = {name: count / len(values) for name, count in counts.most_common(SHARES_PER_FEATURE)}
+    counts = Counter(map(str.lower, map(str, present)) if column.datatype == "BOOL" else present)
+    frequent = counts.most_common(SHARES_PER_FEATURE)
+    shares = {name: count / len(values) for name, count in frequent}
     return Observed(missing=missing, shares=shares)
