@@ -120,7 +120,7 @@ def test_what_a_hook_made_is_shown_and_not_carried(bench: Bench) -> None:
 
 def test_a_deleted_file_is_told_and_stays(bench: Bench) -> None:
     (bench.project / PLAIN).unlink()
-    assert bench.carry() == f"deleted  {PLAIN}: still in the template\n"
+    assert bench.carry() == f"missing  {PLAIN}: in the template only\n"
     assert bench.source(PLAIN).exists()
 
 

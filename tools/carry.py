@@ -52,7 +52,7 @@ def carry(copy: Path, answers: list[str]) -> tuple[list[str], list[str]]:
         if new == old:
             continue
         if new is None:
-            lines.append(f"deleted  {path}: still in the template")
+            lines.append(f"missing  {path}: in the template only")
         elif not is_plain(source, old, new):
             lines.append(f"by hand  {path}: Jinja, or made by a hook")
             diffs.append(diff(source, old or b"", new, copy / path))
