@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench describe lock clean
+.PHONY: help demo test test-fast lint bench describe carry lock clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -16,18 +16,27 @@ demo: .venv/ready ## stamp out the default project in build/ and run its demo, f
 test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
 	.venv/bin/pytest
 
+test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: half a minute
+	.venv/bin/pytest -m "not slow"
+
 lint: .venv/ready-to-test ## formatting, mistakes and types of the template's own code
 	.venv/bin/ruff format --check hooks tests tools benchmarks
 	.venv/bin/ruff check hooks tests tools benchmarks
 	.venv/bin/mypy hooks/pre_gen_project.py
 	.venv/bin/mypy hooks/post_gen_project.py
 	.venv/bin/mypy tests tools benchmarks --exclude benchmarks/peers
+	.venv/bin/zizmor --offline --quiet .github
 
 bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
 
 describe: .venv/ready ## CSV=history.csv TARGET=delay: print the cookiecutter command for your own history
 	@.venv/bin/python tools/describe.py "$(CSV)" "$(TARGET)"
+
+FROM ?= build/order-wait-times
+
+carry: .venv/ready ## FROM=build/order-wait-times: copy its changes back into the template, show what has Jinja
+	@.venv/bin/python tools/carry.py "$(FROM)" $(ARGS)
 
 lock: .venv/ready ## bring every requirements file up to date, the stamped-out ones too
 	$(LOCK) --group template -o requirements.txt

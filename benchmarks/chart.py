@@ -1,20 +1,18 @@
-"""Draws chart.svg from results.json: requests a second of everyone who served the same model.
+"""Draws chart.svg: requests a second of all servers of the same model.
 
-The colours have enough contrast on white and on black, since a picture in a README is not told
+The colours have enough contrast on white and on black, since a picture in a README does not know
 which of the two is behind it.
 """
 
-import json
 import textwrap
 from html import escape
-from typing import Any
 
-from contestants import COMPILED, SKLEARN
-from places import CHART, RESULTS
-from table import number
+from results import P99, RPS, Results, fastest_first, median_of, spread_of
+from servers import COMPILED, SKLEARN
+from tables import number
 
-WIDTH, LABELS, BARS, ROW = 880, 232, 400, 27
-OURS, PEER, TEXT = "#2f81f7", "#b1bac4", "#737d88"
+WIDTH, LABEL_WIDTH, BAR_WIDTH, ROW_HEIGHT = 880, 232, 400, 27
+OUR_COLOR, PEER_COLOR, TEXT_COLOR = "#2f81f7", "#b1bac4", "#737d88"
 HEADINGS = {
     COMPILED: "the same compiled model, in each",
     SKLEARN: "the same scikit-learn pipeline, in each",
@@ -28,77 +26,61 @@ def text(x: float, y: float, content: str, **attributes: str) -> str:
     return f'<text x="{x:g}" y="{y:g}"{more}>{escape(content)}</text>'
 
 
-def bar(contestant: dict[str, Any], y: float, scale: float) -> list[str]:
-    """One contestant: its name, its bar, the spread over the rounds, its numbers."""
-    load = contestant["summary"]["load"]["8"]
-    rps, p99 = load["rps"], load["p99"]["median"]
-    middle, length = y + ROW / 2, rps["median"] * scale
-    low, high = LABELS + rps["min"] * scale, LABELS + rps["max"] * scale
-    color = OURS if contestant["ours"] else PEER
-    weight = {"font_weight": "600"} if contestant["ours"] else {}
-    numbers = f"{number(rps['median'])}/s, p99 {number(p99)} ms"
+def bar(server: Results, y: float, scale: float) -> list[str]:
+    """One server: its label, its bar, the spread over the rounds, its numbers."""
+    rps = spread_of(server, RPS)
+    middle, length = y + ROW_HEIGHT / 2, rps["median"] * scale
+    low, high = LABEL_WIDTH + rps["min"] * scale, LABEL_WIDTH + rps["max"] * scale
+    color = OUR_COLOR if server["ours"] else PEER_COLOR
+    weight = {"font_weight": "600"} if server["ours"] else {}
+    numbers = f"{number(rps['median'])}/s, p99 {number(median_of(server, P99))} ms"
     return [
-        text(LABELS - 8, middle + 4.5, contestant["label"], text_anchor="end", **weight),
-        f'<rect x="{LABELS}" y="{y + 4:g}" width="{length:.1f}" height="{ROW - 8}" rx="2"'
-        f' fill="{color}"/>',
+        text(LABEL_WIDTH - 8, middle + 4.5, server["label"], text_anchor="end", **weight),
+        f'<rect x="{LABEL_WIDTH}" y="{y + 4:g}" width="{length:.1f}" height="{ROW_HEIGHT - 8}"'
+        f' rx="2" fill="{color}"/>',
         f'<path d="M{low:.1f} {middle:g}H{high:.1f}M{low:.1f} {middle - 4:g}v8M{high:.1f}'
-        f' {middle - 4:g}v8" stroke="{TEXT}" stroke-width="1.5" fill="none"/>',
-        text(max(high, LABELS + length) + 8, middle + 4.5, numbers, **weight),
+        f' {middle - 4:g}v8" stroke="{TEXT_COLOR}" stroke-width="1.5" fill="none"/>',
+        text(max(high, LABEL_WIDTH + length) + 8, middle + 4.5, numbers, **weight),
     ]
 
 
-def caption(results: dict[str, Any]) -> list[str]:
+def caption(results: Results) -> list[str]:
     """How it was measured, on what, when and with which versions."""
     machine, settings = results["machine"], results["settings"]
-    found = {
-        f"{name} {version}"
-        for each in results["contestants"]
-        for name, version in each["versions"].items()
-    }
-    told = (
+    versions = {" ".join(it) for each in results["servers"] for it in each["versions"].items()}
+    lines = (
         "Requests a second: one row each, 8 keep-alive connections, one worker; median of"
         f" {settings['rounds']} rounds of {settings['seconds']} s, with the least and the greatest."
         f" {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python"
-        f" {machine['python']}, {machine['date']}. {', '.join(sorted(found))}."
+        f" {machine['python']}, {machine['date']}. {', '.join(sorted(versions))}."
     )
-    return textwrap.wrap(told, 135)
+    return textwrap.wrap(lines, 135)
 
 
-def draw(results: dict[str, Any]) -> str:
+def draw(results: Results) -> str:
     """The chart, as SVG."""
-    found = [each for each in results["contestants"] if "summary" in each]
-    speed = {each["name"]: each["summary"]["load"]["8"]["rps"] for each in found}
-    scale = BARS / max(each["max"] for each in speed.values())
+    servers = fastest_first(results)
+    scale = BAR_WIDTH / max(spread_of(each, RPS)["max"] for each in servers)
     parts, y = [], 6.0
-    for artifact, heading in HEADINGS.items():
-        group = [each for each in found if each["artifact"] == artifact]
+    for model, heading in HEADINGS.items():
+        group = [each for each in servers if each["model"] == model]
         if group:
-            parts.append(text(LABELS, y + 17, heading, font_weight="600"))
+            parts.append(text(LABEL_WIDTH, y + 17, heading, font_weight="600"))
             y += 26
-        for each in sorted(group, key=lambda each: -speed[each["name"]]["median"]):
+        for each in group:
             parts += bar(each, y, scale)
-            y += ROW
+            y += ROW_HEIGHT
         y += 8
     for line in caption(results):
         y += 15
-        parts.append(text(8, y, line, font_size="11px", fill=TEXT))
+        parts.append(text(8, y, line, font_size="11px", fill=TEXT_COLOR))
     height = y + 12
-    title = "Requests per second of model servers, one worker each"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}"'
-            f' width="{WIDTH}" height="{height:g}" role="img" style="{STYLE}" fill="{TEXT}">',
-            f"<title>{title}</title>",
+            f' width="{WIDTH}" height="{height:g}" role="img" style="{STYLE}" fill="{TEXT_COLOR}">',
+            "<title>Requests per second of model servers, one worker each</title>",
             *parts,
             "</svg>\n",
         ]
     )
-
-
-def main() -> None:
-    """Draw it."""
-    CHART.write_text(draw(json.loads(RESULTS.read_text("utf-8"))), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
--- One request after another from a file of bodies, one a line; at the end one line of JSON.
+-- Posts the lines of the file BODIES in turn; prints one line of JSON at the end.
 -- wrk ... -s load.lua URL -- BODIES
 
 local requests = {}
-local next_one = 0
+local last = 0
 
 function init(args)
   for line in io.lines(args[1]) do
@@ -11,14 +11,14 @@ function init(args)
 end
 
 function request()
-  next_one = next_one % #requests + 1
-  return requests[next_one]
+  last = last % #requests + 1
+  return requests[last]
 end
 
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\n{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d,' ..
+    '\n{"requests": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d,' ..
     ' "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
     errors.connect, errors.read, errors.write, errors.status, errors.timeout))

@@ -1,68 +1,57 @@
-"""Load from another process: wrk on keep-alive connections, its answers counted and timed."""
+"""Load from another process: wrk with load.lua, on keep-alive connections."""
 
 import json
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from places import HERE
-from processes import clean
+from paths import BENCHMARKS
+from processes import clean, run_command
 
 ERRORS = ("connect", "read", "write", "status", "timeout")
 
 
 @dataclass(frozen=True)
-class Load:
-    """What one run of the load generator found.
-
-    Attributes:
-        rps: answers a second.
-        p50: milliseconds within which half of the answers came.
-        p99: the same of 99 in 100.
-        errors: how many requests failed, by kind; `status` is an answer of 400 or above.
-    """
-
-    rps: float
-    p50: float
-    p99: float
-    errors: Mapping[str, int]
-
-
-@dataclass(frozen=True)
 class Target:
-    """Where requests go and what they say."""
+    """Where requests are posted, and their bodies."""
 
     url: str
     headers: Mapping[str, str]
     bodies: Sequence[bytes]
 
 
-def version() -> str:
-    """The version of wrk."""
+def wrk_version() -> str:
+    """The version of wrk, which prints it with its usage and exits with 1."""
     return subprocess.run(["wrk", "-v"], stdout=subprocess.PIPE, text=True).stdout.split()[1]
 
 
-def press(target: Target, connections: int, seconds: int) -> Load:
-    """Ask for so long, each connection one request at a time."""
+def put_load(target: Target, connections: int, seconds: int) -> dict[str, Any]:
+    """Post the bodies in turn, each connection one request at a time.
+
+    Returns:
+        `rps`, answers a second; `p50_ms` and `p99_ms`, the percentiles of the latency; `errors`,
+        the number of failed requests by kind, of which `status` is an answer of 400 or above.
+    """
     headers = {"Content-Type": "application/json", **target.headers}
-    with tempfile.NamedTemporaryFile("wb", suffix=".jsonl") as file:
-        file.write(b"".join(body + b"\n" for body in target.bodies))
-        file.flush()
-        command = ["wrk", "--threads", "1", "--connections", str(connections)]
+    with tempfile.TemporaryDirectory() as folder:
+        bodies = Path(folder, "bodies.jsonl")
+        bodies.write_bytes(b"".join(body + b"\n" for body in target.bodies))
+        command = ["wrk", "--threads", "1", "--connections", f"{connections}"]
         command += ["--duration", f"{seconds}s", "--timeout", "10s", "--latency"]
         command += [f"--header={name}: {value}" for name, value in headers.items()]
-        command += ["--script", str(HERE / "load.lua"), target.url, "--", file.name]
-        done = subprocess.run(command, env=clean({}), stdout=subprocess.PIPE, text=True, check=True)
-    return parse(done.stdout)
+        command += ["--script", f"{BENCHMARKS / 'load.lua'}", target.url, "--", f"{bodies}"]
+        return parse(run_command(*command, environment=clean({})))
 
 
-def parse(output: str) -> Load:
-    """What wrk printed with load.lua."""
-    found = json.loads(output.rstrip().rpartition("\n")[2])
-    return Load(
-        rps=found["requests"] / found["microseconds"] * 1e6,
-        p50=found["p50"] / 1e3,
-        p99=found["p99"] / 1e3,
-        errors={name: found[name] for name in ERRORS if found[name]},
-    )
+def parse(output: str) -> dict[str, Any]:
+    """The numbers in the last line, which load.lua prints."""
+    printed = json.loads(output.rstrip().rpartition("\n")[2])
+    return {
+        "rps": printed["requests"] / printed["duration_us"] * 1e6,
+        "p50_ms": printed["p50_us"] / 1e3,
+        "p99_ms": printed["p99_us"] / 1e3,
+        "errors": {kind: printed[kind] for kind in ERRORS if printed[kind]},
+    }

@@ -1,16 +1,16 @@
-"""What the numbers were measured on and with."""
+"""The machine and the versions that the numbers were measured with."""
 
 import json
 import os
 import platform
 import re
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from contestants import Contestant
-from load import version as wrk_version
+from load import wrk_version
+from processes import run_command
+from servers import Server
 
 VERSIONS = (
     "import json, sys; from importlib.metadata import version;"
@@ -28,13 +28,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "wrk": wrk_version(),
         "date": datetime.now(UTC).date().isoformat(),
-        "load before": os.getloadavg()[0],
+        "load_before": os.getloadavg()[0],
     }
 
 
-def versions(contestant: Contestant) -> dict[str, str]:
-    """The versions of the packages that make a contestant, as they are installed."""
-    command = [str(contestant.python), "-c", VERSIONS, *contestant.packages]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+def versions(server: Server) -> dict[str, str]:
+    """The installed versions of the packages that a server is made of."""
+    printed = run_command(server.python, "-c", VERSIONS, *server.packages)
+    return dict(json.loads(printed))

@@ -2,38 +2,28 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from processes import Server
+from processes import Process
 
 LINE = re.compile(r"^(Rss|Pss):\s+(\d+) kB$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Memory:
-    """In megabytes (10^6 bytes).
+def parse(rollup: str) -> dict[str, float]:
+    """The memory of one process in megabytes (10^6 bytes), from its /proc/PID/smaps_rollup."""
+    return {f"{name.lower()}_mb": int(kib) * 1024 / 1e6 for name, kib in LINE.findall(rollup)}
 
-    Attributes:
-        rss: resident; what processes share counts in each of them.
-        pss: proportional; what processes share counts once in all.
+
+def memory_of(process: Process) -> dict[str, float]:
+    """The memory of a server and its descendants.
+
+    Returns:
+        `rss_mb`, resident: shared pages count in each process; `pss_mb`, proportional: they count
+        once.
     """
-
-    rss: float
-    pss: float
-
-
-def parse(rollup: str) -> Memory:
-    """The memory of one process, from its /proc/PID/smaps_rollup."""
-    kibibytes = {name: int(size) for name, size in LINE.findall(rollup)}
-    return Memory(kibibytes["Rss"] * 1024 / 1e6, kibibytes["Pss"] * 1024 / 1e6)
-
-
-def memory_of(server: Server) -> Memory:
-    """The memory of a server and every process below it."""
-    rss = pss = 0.0
-    for pid in server.tree():
+    total = {"rss_mb": 0.0, "pss_mb": 0.0}
+    for pid in process.pids():
         with suppress(OSError):  # it has ended meanwhile
-            each = parse(Path(f"/proc/{pid}/smaps_rollup").read_text())
-            rss, pss = rss + each.rss, pss + each.pss
-    return Memory(rss, pss)
+            for name, megabytes in parse(Path(f"/proc/{pid}/smaps_rollup").read_text()).items():
+                total[name] += megabytes
+    return total

@@ -1,5 +1,6 @@
 """The pair: `POST /orders` through the service, for each way to its model and each database."""
 
+import json
 import os
 import re
 import urllib.request
@@ -8,114 +9,92 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from contestants import OURS, STORES, TOKEN
 from load import Target
-from places import BENCH, HERE, PROJECT
-from processes import Failed, do, free_port, running
-from project import answers, rows
-from visit import Address, Disqualified, check, loads, seconds_to_answer, spoken
+from paths import BENCHMARKS, BUILD, PROJECT
+from processes import Failed, free_port, run_command, running
+from project import MODEL, history, history_predictions, sample
+from servers import OURS, STORES, TOKEN
+from serving import Running, check_every_row, measure_load, wait_until_ready
 
-WAYS = {
+MODEL_URLS = {
     "unix": "http+unix://run/bench.sock",
     "http": "http://127.0.0.1:{port}",
     "library": f"library:{STORES[OURS]}",
 }
 DATABASES = ("sqlite", "postgresql")
-SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 FALLBACKS = re.compile(r'^predictions_total\{.*served_by="fallback".*\} (\S+)$', re.MULTILINE)
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
 def database(kind: str) -> Iterator[str]:
-    """The URL of a new, empty database, for as long as it is needed."""
+    """The URL of a new, empty database, for as long as the block runs."""
     if kind == "sqlite":
-        file = BENCH / "pair.db"
-        for old in BENCH.glob("pair.db*"):
+        for old in BUILD.glob("pair.db*"):
             old.unlink()
-        yield f"sqlite:///{file}"
+        yield f"sqlite:///{BUILD / 'pair.db'}"
         return
     name = f"bench_{os.getpid()}"
     python = PROJECT / "service/.venv/bin/python"
-    manage = [python, HERE / "inside/database.py"]
-    do([*manage, "create", SERVER, name], {}, PROJECT)
+    script = [python, BENCHMARKS / "project_scripts/postgres_database.py"]
+    run_command(*script, "create", POSTGRES, name)
     try:
-        yield urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}"))
+        yield urlunsplit(urlsplit(POSTGRES)._replace(path=f"/{name}"))
     finally:
-        do([*manage, "drop", SERVER, name], {}, PROJECT)
-
-
-def check_server() -> None:
-    """Make a database and drop it again.
-
-    Raises:
-        Failed: there is no PostgreSQL server that lets us.
-    """
-    try:
-        with database("postgresql"):
-            pass
-    except Failed as error:
-        fault = str(error).rstrip().rpartition("\n")[2]
-        raise Failed(
-            f"TEST_POSTGRES_URL: no PostgreSQL server to make a database in: {SERVER}: {fault}"
-        ) from None
+        run_command(*script, "drop", POSTGRES, name)
 
 
 @contextmanager
-def started(way: str, url: str) -> Iterator[Address]:
+def started(way: str, database_url: str) -> Iterator[Running]:
     """The pair with one worker each, on this database; it may not be ready yet."""
-    model_url = WAYS[way].format(port=free_port())
     port = free_port()
-    environment = {
-        "DATABASE_URL": url,
-        "MODEL_URL": model_url,
+    settings = {
+        "DATABASE_URL": database_url,
+        "MODEL_URL": MODEL_URLS[way].format(port=free_port()),
         "MODEL_TOKENS": TOKEN,
         "MODEL_STORE": STORES[OURS],
         "WORKERS": "1",
         "PORT": str(port),
     }
     service = f"{'deploy' if way == 'library' else 'service'}/.venv/bin/service"
-    do([service, "migrate"], environment, PROJECT)
-    target = Target(f"http://127.0.0.1:{port}/orders", {}, [spoken(row) for row in rows()])
+    run_command(service, "migrate", environment={**os.environ, **settings}, cwd=PROJECT)
+    bodies = [json.dumps(row).encode() for row in sample(history())]
+    target = Target(f"http://127.0.0.1:{port}/orders", {}, bodies)
+    expected = sample(history_predictions())
     with ExitStack() as stack:
         if way != "library":
-            model = ["model/.venv/bin/model", "serve"]
-            stack.enter_context(running(f"pair-{way}-model", model, environment, PROJECT))
-        server = stack.enter_context(
-            running(f"pair-{way}-service", [service, "serve"], environment, PROJECT)
-        )
-        yield Address(server, target, expected, answers())
+            stack.enter_context(running(f"pair-{way}-model", [MODEL, "serve"], settings, PROJECT))
+        command = [service, "serve"]
+        process = stack.enter_context(running(f"pair-{way}-service", command, settings, PROJECT))
+        yield Running(process, target, prediction_of, expected)
 
 
-def expected(order: Any) -> float:
-    """The prediction in an order.
-
-    Raises:
-        Disqualified: it is not the model's.
-    """
+def prediction_of(order: Any) -> float:
+    """The prediction in an order, which has to be the model's."""
     metadata = order["metadata"]
     if metadata["served_by"] != "model":
-        raise Disqualified(f"served by {metadata['served_by']}")
+        raise Failed(f"served by {metadata['served_by']}")
     return float(metadata["expected_wait_seconds"])
 
 
-def fallbacks(address: Address) -> float:
+def fallbacks(service: Running) -> float:
     """How many orders were answered without the model so far."""
-    with DIRECT.open(address.target.url.replace("/orders", "/metrics"), timeout=10) as response:
-        return sum(map(float, FALLBACKS.findall(response.read().decode())))
+    url = service.target.url.replace("/orders", "/metrics")
+    with WITHOUT_PROXY.open(url, timeout=10) as response:
+        metrics = response.read().decode()
+    if "predictions_total{" not in metrics:
+        raise Failed("/metrics does not count predictions")
+    return sum(map(float, FALLBACKS.findall(metrics)))
 
 
-def visit_pair(way: str, kind: str, seconds: int) -> dict[str, Any]:
-    """The load that the pair bears, by the number of connections.
-
-    Raises:
-        Disqualified: an order was answered wrongly, late, or without the model.
-    """
-    with database(kind) as url, started(way, url) as address:
-        seconds_to_answer(address)
-        check(address)
-        before = fallbacks(address)
-        load = loads(address.target, seconds)
-        if missed := fallbacks(address) - before:
-            raise Disqualified(f"{missed:.0f} orders were answered without the model")
+def measure_pair(way: str, kind: str, seconds: int) -> dict[str, Any]:
+    """One round of the pair: its load, all of it answered by the model."""
+    with database(kind) as url, started(way, url) as service:
+        wait_until_ready(service)
+        check_every_row(service)
+        before = fallbacks(service)
+        load = measure_load(service.target, seconds)
+        if missed := fallbacks(service) - before:
+            raise Failed(f"{missed:.0f} orders were answered without the model")
         return {"load": load}

@@ -1,6 +1,7 @@
-"""Programs that are measured: started in a clean environment, and ended with all their children."""
+"""Processes: commands that prepare something, and servers that end with all their children."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -9,21 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from places import HOME, LOGS
+from paths import HOME, LOGS
 
-STOP_WITHIN = 10.0  # seconds
-KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
+STOP_WITHIN_SECONDS = 10.0
+INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 
 class Failed(Exception):
-    """A command that prepares something ended with an error; the message holds all it said."""
+    """A command or a server did not do what it should; the message says what it did instead."""
 
 
 def clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """These variables and the few that any program needs: byte code is kept, no library tuned."""
+    """These variables and the few that any program needs, for a process that is measured."""
     HOME.mkdir(parents=True, exist_ok=True)
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {**kept, "HOME": str(HOME), **environment}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return {**inherited, "HOME": str(HOME), **environment}
 
 
 def free_port() -> int:
@@ -33,15 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def do(command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path) -> str:
-    """What a command prints that prepares something, in the environment of whoever runs this.
+def run_command(
+    *command: str | Path, environment: Mapping[str, str] = os.environ, cwd: Path | None = None
+) -> str:
+    """Run a command to its end; returns its standard output.
 
     Raises:
-        Failed: with all that it said.
+        Failed: with all of its output.
     """
     process = subprocess.Popen(
         command,
-        env={**os.environ, **environment},
+        env=environment,
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -61,11 +64,11 @@ def do(command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path)
     return out
 
 
-class Server:
-    """A program in a process group of its own.
+class Process:
+    """A server's processes, the first of which leads a session of its own.
 
     Attributes:
-        log: the file that it writes to.
+        log: the file that they write to.
         started: when, by the monotonic clock.
     """
 
@@ -76,7 +79,7 @@ class Server:
         self.log = LOGS / f"{name}.log"
         with self.log.open("wb") as log:
             self.started = time.monotonic()
-            self._process = subprocess.Popen(
+            self._first = subprocess.Popen(
                 command,
                 env=clean(environment),
                 cwd=cwd,
@@ -86,68 +89,49 @@ class Server:
                 start_new_session=True,
             )
 
-    def ended(self) -> int | None:
-        """Its exit status, once it has ended."""
-        return self._process.poll()
+    def exit_status(self) -> int | None:
+        """The exit status of the first process, once it has ended."""
+        return self._first.poll()
 
-    def tree(self) -> list[int]:
-        """Itself and every process below it."""
-        return descendants(self._process.pid)
+    def pids(self) -> list[int]:
+        """The first process and every descendant."""
+        children: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(stat.parent.name))
+        found = [self._first.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
 
     def stop(self) -> None:
-        """End every process of it: asked first, the rest by force."""
-        family = {pid: _birth(pid) for pid in self.tree()}
+        """Ask them to end, then kill the rest, also those that left the process group."""
+        pidfds = []
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                pidfds.append(os.pidfd_open(pid))
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
+            os.killpg(self._first.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_WITHIN)
+            self._first.wait(STOP_WITHIN_SECONDS)
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        while left := [pid for pid, birth in family.items() if birth and _birth(pid) == birth]:
-            for pid in left:  # those that left the group, or take their time to die
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
+            os.killpg(self._first.pid, signal.SIGKILL)
+        self._first.wait()
+        for pidfd in pidfds:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            select.select([pidfd], [], [])  # readable once it has ended
+            os.close(pidfd)
 
 
 @contextmanager
 def running(
     name: str, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path
-) -> Iterator[Server]:
-    """A server for as long as it is needed."""
-    server = Server(name, command, environment, cwd)
+) -> Iterator[Process]:
+    """A server that runs for as long as the block does."""
+    process = Process(name, command, environment, cwd)
     try:
-        yield server
+        yield process
     finally:
-        server.stop()
-
-
-def descendants(pid: int) -> list[int]:
-    """A process and every one below it."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = int(_stat(int(folder.name))[1])
-            children.setdefault(parent, []).append(int(folder.name))
-    found = [pid]
-    for each in found:
-        found += children.get(each, [])
-    return found
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; the name before may hold anything."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _birth(pid: int) -> str | None:
-    """When a process was born, which tells it from a later one of the same number.
-
-    None if there is none, or only what its parent has to be told of its end.
-    """
-    try:
-        fields = _stat(pid)
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]
+        process.stop()

@@ -1,66 +1,60 @@
-"""What all contestants share: the default project, stamped out and trained; rows and answers."""
+"""The default project, stamped out and trained, whose model and history all servers share."""
 
 import csv
 import json
+import os
 import shutil
 import sys
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contestants import COMPILED, MLFLOW_MODEL, OURS, SKLEARN, STORES, UNCOMPILED, Row
-from places import BENCH, HERE, PEERS, PROJECT, TEMPLATE, VENVS
-from processes import Failed, do
+from paths import BENCHMARKS, BUILD, PEERS, PROJECT, TEMPLATE, VENVS
+from processes import Failed, run_command
+from servers import COMPILED, MLFLOW_MODEL, MODEL_FILES, OURS, SKLEARN, STORES, UNCOMPILED, Row
 
-ROWS = 256
-Each = TypeVar("Each")
-FILES = {SKLEARN: "model.joblib", COMPILED: "model.onnx"}
+MODEL = PROJECT / "model/.venv/bin/model"
+HISTORY = PROJECT / "data/history.csv"
+SAMPLE_ROWS = 256
+T = TypeVar("T")
 
 
-def stamp() -> None:
+def stamp_out() -> None:
     """Stamp out the default project anew, set up its environments, train both versions."""
     shutil.rmtree(PROJECT, ignore_errors=True)
     tools = Path(sys.executable).parent
-    stamp_out: list[str | Path] = [
-        tools / "cookiecutter",
-        TEMPLATE,
-        "--no-input",
-        "--default-config",
-    ]
-    do([*stamp_out, "--output-dir", BENCH], {}, TEMPLATE)
-    environments = [f"{each}/.venv/ready" for each in ("service", "model", "deploy")]
-    make = ["make", f"UV={tools / 'uv'}", f"PYTHON={sys.executable}", *environments]
-    do(make, {"UV_COMPILE_BYTECODE": "1"}, PROJECT)  # as the peers' environments are
-    train(OURS)
-    train(UNCOMPILED, "--no-compile")
+    stamp = [str(tools / "cookiecutter"), "--no-input", "--default-config"]
+    run_command(*stamp, "--output-dir", BUILD, TEMPLATE)
+    make = ["make", f"UV={tools / 'uv'}", f"PYTHON={sys.executable}"]
+    environments = [f"{unit}/.venv/ready" for unit in ("service", "model", "deploy")]
+    compiled = {**os.environ, "UV_COMPILE_BYTECODE": "1"}  # as in the peers' environments
+    run_command(*make, *environments, environment=compiled, cwd=PROJECT)
+    for name, options in {OURS: (), UNCOMPILED: ("--no-compile",)}.items():
+        store = {**os.environ, "MODEL_STORE": STORES[name]}
+        run_command(MODEL, "train", *options, environment=store, cwd=PROJECT)
     shutil.rmtree(MLFLOW_MODEL, ignore_errors=True)
-    saved = [artifact(SKLEARN), PROJECT / "data/history.csv", MLFLOW_MODEL]
-    do([VENVS / "mlflow/bin/python", PEERS / "mlflow/save.py", *saved], {}, BENCH)
+    python, script = VENVS / "mlflow/bin/python", PEERS / "mlflow/save.py"
+    run_command(python, script, model_file(SKLEARN), HISTORY, MLFLOW_MODEL)
 
 
-def train(name: str, *options: str) -> None:
-    """Train one of our versions on the default history, into a store of its own."""
-    environment = {"MODEL_STORE": STORES[name]}
-    do(["model/.venv/bin/model", "train", *options], environment, PROJECT)
-
-
-def artifact(kind: str) -> Path:
-    """The file that a kind of contestant serves; all serve the same bytes of ours.
+def model_file(model: str) -> Path:
+    """The file with the SKLEARN or the COMPILED model, of which every server gets the same bytes.
 
     Raises:
         Failed: there is none.
     """
-    store = PROJECT / STORES[OURS if kind == COMPILED else UNCOMPILED]
-    file = store / (store / "current").read_text().strip() / FILES[kind]
+    store = PROJECT / STORES[OURS if model == COMPILED else UNCOMPILED]
+    file = store / (store / "current").read_text().strip() / MODEL_FILES[model]
     if not file.exists():
-        raise Failed(f"{file.relative_to(PROJECT)}: not there; `model train` should make it")
+        raise Failed(f"{file.relative_to(PROJECT)}: missing; `model train` should write it")
     return file
 
 
 @cache
 def history() -> list[Row]:
     """The features of every order of the default history."""
-    with (PROJECT / "data/history.csv").open(encoding="utf-8") as file:
+    with HISTORY.open(encoding="utf-8") as file:
         return [
             {
                 "hour": float(row["hour"]),
@@ -73,33 +67,25 @@ def history() -> list[Row]:
 
 
 @cache
-def history_answers() -> list[float]:
-    """What scikit-learn itself predicts for them, which every answer is compared with."""
-    found: list[float] = inside("reference.py", artifact(SKLEARN), {"rows": history()})
-    return found
+def history_predictions() -> list[float]:
+    """What scikit-learn itself predicts for them, with which every prediction is compared."""
+    return list(run_script("sklearn_predictions.py", SKLEARN))
 
 
-def rows() -> list[Row]:
-    """The rows that every contestant is asked about, spread evenly over the history."""
-    return some(history())
+def sample(values: list[T]) -> list[T]:
+    """SAMPLE_ROWS of the history's rows or predictions, spread evenly: what servers are sent."""
+    return values[:: len(values) // SAMPLE_ROWS][:SAMPLE_ROWS]
 
 
-def answers() -> list[float]:
-    """What scikit-learn itself predicts for these rows."""
-    return some(history_answers())
+def repeated(values: list[T], count: int) -> list[T]:
+    """The values again and again, until there are so many."""
+    return list(islice(cycle(values), count))
 
 
-def some(all_of_them: list[Each]) -> list[Each]:
-    """ROWS of them, spread evenly."""
-    step = len(all_of_them) // ROWS
-    return all_of_them[::step][:ROWS]
-
-
-def inside(script: str, file: Path, question: dict[str, Any]) -> Any:
-    """What a script of inside/ answers, run by the project's own interpreter on an artifact."""
-    asked = BENCH / "question.json"
-    asked.write_text(json.dumps(question))
-    python = PROJECT / "model/.venv/bin/python"
+def run_script(script: str, model: str, *arguments: str) -> Any:
+    """The JSON that a script of project_scripts/ prints about a model and the history."""
+    command = [MODEL.with_name("python"), BENCHMARKS / "project_scripts" / script]
+    without_telemetry = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     return json.loads(
-        do([python, HERE / "inside" / script, file, asked], {"ORT_DISABLE_TELEMETRY": "1"}, PROJECT)
+        run_command(*command, model_file(model), HISTORY, *arguments, environment=without_telemetry)
     )

@@ -1,11 +1,11 @@
-"""Carries results.json to where people read it: the chart, results.md and the README's table."""
+"""Publishes results.json: the chart, results.md and the table in the README."""
 
 import json
 
-import chart
-from goals import Results
-from places import README, REPORT, RESULTS
-from table import report, short
+from chart import draw
+from paths import CHART, README, REPORT, RESULTS
+from results import Results, failures
+from tables import report, servers_for_readme
 
 BEGIN, END = "<!-- measured: benchmarks/publish.py writes this -->\n", "<!-- /measured -->"
 
@@ -13,24 +13,21 @@ BEGIN, END = "<!-- measured: benchmarks/publish.py writes this -->\n", "<!-- /me
 def page(results: Results) -> str:
     """results.md: every table, and what they were measured on."""
     machine, settings = results["machine"], results["settings"]
-    setups = [
-        f"- {each['label']} ({each['artifact']}): {each['setup']}"
-        for each in results["contestants"]
-    ]
-    wrong = [f"- {name}: {fault}" for name, fault in results["disqualified"].items()]
+    setups = [f"- {it['label']} ({it['model']}): {it['setup']}" for it in results["servers"]]
+    failed = [f"- {name}: {error}" for name, error in failures(results).items()]
     parts = [
         "# Results",
         "`make bench` wrote this from results.json, which holds every round as well.",
         f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']},"
         f" Python {machine['python']}, wrk {machine['wrk']}; {settings['rounds']} rounds of"
         f" {settings['seconds']} s, of which medians (and the least and the greatest). The load of"
-        f" the machine before the run was {machine['load before']:.1f}.",
+        f" the machine before the run was {machine['load_before']:.1f}.",
         report(results),
         "## How each was set up",
         "\n".join(setups),
     ]
-    if wrong:
-        parts += ["## Disqualified", "\n".join(wrong)]
+    if failed:
+        parts += ["## Failed", "\n".join(failed)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -40,13 +37,13 @@ def readme(text: str, results: Results) -> str:
     _, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"{README}: lacks {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}{short(results)}\n{end}{after}"
+    return f"{before}{BEGIN}{servers_for_readme(results)}\n{end}{after}"
 
 
 def main() -> None:
     """Write all three."""
     results = json.loads(RESULTS.read_text("utf-8"))
-    chart.main()
+    CHART.write_text(draw(results), "utf-8")
     REPORT.write_text(page(results), "utf-8")
     README.write_text(readme(README.read_text("utf-8"), results), "utf-8")
 

@@ -132,6 +132,7 @@ def typed(row: dict[str, str]) -> dict[str, Any]:
 
 
 def to_json(value: object) -> str:
+    """JSON on one line, with letters of all alphabets as they are."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -148,6 +149,7 @@ def fill(path: Path, **texts: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
+    """Write UTF-8 with the same line ends everywhere, in a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8", newline="\n")
 

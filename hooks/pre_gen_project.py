@@ -109,12 +109,14 @@ def short(value: str) -> str:
 
 
 def version_faults() -> Iterator[str]:
+    """The fault of a cookiecutter that is too old."""
     installed = importlib.metadata.version("cookiecutter")
     if [int(part) for part in re.findall(r"\d+", installed)[:2]] < [2, 7]:
         yield f"cookiecutter: this is {installed}, and the template needs 2.7 or later"
 
 
 def text_faults() -> Iterator[str]:
+    """The faults of the texts for people, which end up in YAML, TOML, Python and a shell."""
     for answer, longest in LONGEST_TEXT.items():
         value = ANSWERS[answer]
         if not any(character.isalnum() for character in value):
@@ -128,6 +130,7 @@ def text_faults() -> Iterator[str]:
 
 
 def slug_faults() -> Iterator[str]:
+    """The faults of the name of folders, images and Kubernetes objects."""
     slug = ANSWERS["project_slug"]
     if not re.fullmatch(r"[a-z][a-z0-9-]*[a-z0-9]", slug):
         yield f"project_slug: {short(slug)} is not kebab-case (a-z, 0-9, inner -; a letter first)"
@@ -147,6 +150,7 @@ def name_faults(name: str, taken: dict[str, str]) -> Iterator[str]:
 
 
 def entity_faults() -> Iterator[str]:
+    """The faults of the entity's name and of its plural."""
     entity, plural = ANSWERS["entity"], ANSWERS["__plural"]
     taken = {"Python": PYTHON, "the stamped code": ENTITIES_TAKEN}
     yield from (f"entity: {fault}" for fault in name_faults(entity, taken))
@@ -170,6 +174,7 @@ def split(field: str) -> tuple[str, str, bool]:
 
 
 def field_faults() -> Iterator[str]:
+    """The faults of the features and of the target: names, types, and how they go together."""
     features, target = ANSWERS["features"].split(), ANSWERS["target"]
     names = [split(feature)[0] for feature in features]
     target_name, _, target_optional = split(target)
@@ -189,6 +194,7 @@ def field_faults() -> Iterator[str]:
 
 
 def history_faults() -> Iterator[str]:
+    """The faults of the history; one that has none is staged."""
     history = ANSWERS["history"]
     if history == "none":
         return

@@ -4,7 +4,10 @@ import os
 import re
 import subprocess
 
+import pytest
 from test_projects import REPOSITORY
+
+pytestmark = pytest.mark.slow
 
 
 def test_make_demo_goes_from_nothing_to_predictions_and_ends() -> None:

@@ -8,11 +8,13 @@ Stamp = Callable[..., Path]
 
 FILES = """
 .dockerignore
+.editorconfig
 .gitattributes
 .github/CODEOWNERS
 .github/workflows/check.yml
 .gitignore
 .pre-commit-config.yaml
+CONTRIBUTING.md
 Makefile
 README.md
 contract/pyproject.toml

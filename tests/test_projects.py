@@ -150,6 +150,7 @@ def on_the_bench(project: Path) -> Path:
     return bench
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", KINDS, indirect=True)
 def test_a_project_passes_its_own_checks(
     project: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -193,6 +194,7 @@ def test_no_trace_of_the_template_is_left(project: Path) -> None:
         ), path
 
 
+@pytest.mark.slow
 def test_setup_done_again_does_nothing(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path)
     for _ in range(2):
@@ -220,8 +222,9 @@ def test_setup_done_again_does_nothing(stamp: Stamp, tmp_path: Path) -> None:
         assert unwanted not in status.stdout
 
 
-def test_the_workflow_is_sound(stamp: Stamp, tmp_path: Path) -> None:
-    """actionlint, which is not on PyPI; zizmor is part of every project's own `make lint`."""
+@pytest.mark.slow
+def test_the_workflows_are_sound(stamp: Stamp, tmp_path: Path) -> None:
+    """By actionlint, which is not on PyPI; zizmor is part of either `make lint`."""
     project = stamp(tmp_path)
     tool = REPOSITORY / "build" / "actionlint"
     subprocess.run(
@@ -261,6 +264,7 @@ def test_the_workflow_is_sound(stamp: Stamp, tmp_path: Path) -> None:
 
     workflow = project / ".github/workflows/check.yml"
     assert lint(workflow) == []
+    assert lint(REPOSITORY / ".github/workflows/check.yml") == []
     broken = tmp_path / "broken.yml"
     broken.write_text(workflow.read_text().replace("runs-on: ubuntu-latest", "runs-on: nowhere-1"))
     assert lint(broken), "actionlint does not see a runner that does not exist"

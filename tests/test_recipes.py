@@ -6,9 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from test_projects import environment, on_the_bench
 
 Stamp = Callable[..., Path]
+pytestmark = pytest.mark.slow
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -18,7 +18,7 @@ from test_projects import REPOSITORY, environment
 
 Stamp = Callable[..., Path]
 CLIENTS = Path(__file__).parent / "clients"
-pytestmark = pytest.mark.xdist_group("running")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("running")]
 
 
 @dataclass

@@ -135,6 +135,7 @@ def detail(cells: list[str], kind: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
+    """Print what was found and the command, or exit with 1 after one line."""
     if len(arguments) != 2 or not all(arguments):
         sys.exit("usage: make describe CSV=history.csv TARGET=column")
     try:

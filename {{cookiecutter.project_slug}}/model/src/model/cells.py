@@ -5,7 +5,6 @@ asks the first for the cells that it is not sure of; so both give the same value
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import Column
-from contract.types import CATEGORY, EXACT
-from model.answer import Array
-
-
-def read_cell(cell: str, column: Column) -> Any:
-    """The float, int, bool or str in a cell of text; None where the cell is empty.
-
-    Raises:
-        ValueError: saying why it is none that the contract allows.
-    """
-    if cell:
-        return READERS[column.datatype](cell)
-    if not column.optional:
-        raise ValueError("is missing a value")
-    return None
+from contract.types import EXACT
+from model.columns import Array
+from model.training.history import read_cell
 
 
 def read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]]:
@@ -94,44 +81,3 @@ def _by_distinct(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     values = known[codes] if column.datatype == "BYTES" else known[codes].astype(np.float64)
     faulty = np.flatnonzero(np.isin(codes, list(faults))).tolist() if faults else []
     return values, {row: faults[codes[row]] for row in faulty}
-
-
-def _float(cell: str) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        raise ValueError(f"{cell!r:.40} is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{cell!r:.40} is not a finite number")
-    return number
-
-
-def _int(cell: str) -> int:
-    try:
-        digits = len(cell) < 20 and not set(cell) & set(".eE")
-        number = int(cell) if digits else _float(cell)
-    except ValueError:
-        raise ValueError(f"{cell!r:.40} is not an integer") from None
-    if number != int(number) or abs(number) > EXACT:
-        raise ValueError(f"{cell!r:.40} is not an integer within ±2^53")
-    return int(number)
-
-
-def _bool(cell: str) -> bool:
-    if cell.lower() not in ("true", "false"):
-        raise ValueError(f"{cell!r:.40} is not true or false")
-    return cell.lower() == "true"
-
-
-def _category(cell: str) -> str:
-    if not CATEGORY.fullmatch(cell):
-        raise ValueError(f"{cell!r:.40} is not 1 to 200 characters without control characters")
-    return cell
-
-
-READERS: dict[str, Callable[[str], Any]] = {
-    "FP64": _float,
-    "INT64": _int,
-    "BOOL": _bool,
-    "BYTES": _category,
-}

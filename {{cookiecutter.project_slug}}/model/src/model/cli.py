@@ -11,24 +11,30 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from contract import FEATURES, Features
-from model.artifact import Manifest
+from contract import INPUTS, Inputs, LookedUp
+from model.artifacts.manifest import Manifest
+from model.artifacts.store import Store
 from model.errors import ModelError
 from model.settings import Settings, load_settings
-from model.store import Store
 
 if TYPE_CHECKING:
-    from model.engine import Engine
+    from model.engines.loading import Model
 
 SOME_REJECTED = 3
-"""The exit status when rows were set aside; all others have their predictions."""
-SECONDS_A_LINE = 10.0
+"""The exit status when rows were rejected; all others have their predictions."""
+PROGRESS_SECONDS = 10.0
+"""Between two lines of progress where there is no terminal."""
+
+
+class Row(LookedUp, Inputs):
+    """One row to predict for, as a history holds it."""
+
 
 pass_settings = click.make_pass_decorator(Settings)
 
 
 def main() -> None:
-    """Run the command; what a person can put right ends it with one line."""
+    """Run the command; an error that a person can correct ends it with one line."""
     try:
         cli()
     except ModelError as error:
@@ -52,19 +58,23 @@ def cli(context: click.Context) -> None:
 @pass_settings
 def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None:
     """Train a new version on a history, oldest row first."""
-    from model.engine import Engine
-    from model.history import read_history
-    from model.training import STEPS
-    from model.training import train as train_on
+    from model.engines.loading import Model
+    from model.training.history import read_history
+    from model.training.trainer import STEPS
+    from model.training.trainer import train as train_on
 
     store = Store(settings.model_store)
-    with _progress(["read the history", *STEPS, "store and test"]) as step:
-        step("read the history")
-        history = read_history(data)
-        manifest, files = train_on(history, step, compiled=compiled)
-        step("store and test")
-        new = store.add(manifest, files)
-        Engine.load(store.folder(manifest.version))
+    steps = ["read the history", *STEPS, "store and test"]
+
+    def show_step(name: str) -> None:
+        click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
+
+    show_step(steps[0])
+    history = read_history(data)
+    manifest, files = train_on(history, show_step, compiled=compiled)
+    show_step(steps[-1])
+    new = store.add(manifest, files)
+    Model.load(store.folder(manifest.version))
     if history.warning:
         click.echo(f"WARNING: {history.warning}", err=True)
     if promote:
@@ -72,23 +82,6 @@ def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None
     _describe(store, store.read(manifest.version))
     if not new:
         click.echo("unchanged: this version was there already")
-
-
-@contextmanager
-def _progress(steps: list[str]) -> Iterator[Callable[[str], None]]:
-    """What to call as each step begins: moves a bar on a terminal, prints a line elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda name: click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
-        return
-    with click.progressbar(
-        length=len(steps),
-        label="training",
-        show_eta=False,
-        file=sys.stderr,
-        item_show_func=lambda name: name,
-    ) as bar:
-        yield lambda name: bar.update(steps.index(name) - bar.pos, name)
-        bar.update(len(steps) - bar.pos, "done")
 
 
 @cli.command()
@@ -148,29 +141,30 @@ def predict(
     contract go to data/rows.rejected.csv with the reason, and the exit status is 3. Stopped in the
     middle, the same command goes on where it was.
     """
-    from model.engine import Engine
+    from model.columns import add_derived
+    from model.engines.loading import Model
 
-    engine = Engine.load(Store(settings.model_store).folder(version))
+    model = Model.load(Store(settings.model_store).folder(version))
     if rows is not None and not rows.lstrip().startswith("{"):
-        _predict_file(engine, Path(rows), output, overwrite)
+        _predict_file(model, Path(rows), output, overwrite)
         return
     if output or overwrite:
         raise click.UsageError("--output and --overwrite are for a FILE")
     for number, line in enumerate([rows] if rows is not None else sys.stdin, start=1):
         try:
-            features = Features.model_validate_json(line)
+            row = Row.model_validate_json(line)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the row"
-            raise ModelError(f"row {number}: {where}: {first['msg']}") from None
-        columns = {each.name: [getattr(features, each.name)] for each in FEATURES}
-        click.echo(json.dumps(engine.predict(columns).rows(engine.manifest.classes)[0]))
+            field = ".".join(map(str, first["loc"])) or "the row"
+            raise ModelError(f"row {number}: {field}: {first['msg']}") from None
+        columns = {each.name: [getattr(row, each.name)] for each in INPUTS}
+        click.echo(json.dumps(model.predict(add_derived(columns)).rows()[0]))
 
 
-def _predict_file(engine: "Engine", file: Path, output: Path | None, overwrite: bool) -> None:
+def _predict_file(model: "Model", file: Path, output: Path | None, overwrite: bool) -> None:
     from model.bulk.job import Job
 
-    job = Job(engine, file, output, overwrite=overwrite)
+    job = Job(model, file, output, overwrite=overwrite)
     try:
         running = job.run()
         progress = next(running)
@@ -183,7 +177,7 @@ def _predict_file(engine: "Engine", file: Path, output: Path | None, overwrite: 
         raise ModelError(f"{file}: stopped; the same command goes on where it was") from None
     click.echo(f"{progress.predicted:,} rows predicted in {job.output}", err=True, nl=False)
     if progress.rejected:
-        click.echo(f", {progress.rejected:,} set aside in {job.rejects}", err=True)
+        click.echo(f", {progress.rejected:,} rejected, in {job.rejects}", err=True)
         sys.exit(SOME_REJECTED)
     click.echo(err=True)
 
@@ -203,7 +197,7 @@ def _rows_done(size: int, before: int) -> Iterator[Callable[[int, int], None]]:
     def line(offset: int, rows: int) -> None:
         nonlocal last
         text = told(rows)
-        if monotonic() - last >= SECONDS_A_LINE:
+        if monotonic() - last >= PROGRESS_SECONDS:
             last = monotonic()
             click.echo(f"{offset / max(size, 1):.0%}, {text}", err=True)
 
@@ -220,7 +214,7 @@ def _rows_done(size: int, before: int) -> Iterator[Callable[[int, int], None]]:
 @pass_settings
 def serve(settings: Settings) -> None:
     """Serve the current version where MODEL_URL says, until stopped."""
-    from model.serving import serve as run
+    from model.serving.server import serve as run
 
     run(settings)
 
@@ -242,7 +236,7 @@ def _describe(store: Store, manifest: Manifest) -> None:
         lines["commit"] = f"{manifest.code.commit[:12]}{dirty}"
     lines["packages"] = ", ".join(f"{name} {it}" for name, it in manifest.packages.items())
     compiled = manifest.compiled
-    lines["answered by"] = (
+    lines["predicted by"] = (
         f"scikit-learn, not compiled: {compiled.reason}"
         if compiled.reason
         else f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"

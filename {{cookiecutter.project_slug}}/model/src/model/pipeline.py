@@ -1,13 +1,8 @@
-{%- set names = {'numbers': [], 'categories': []} -%}
-{%- for feature in cookiecutter.features.split() -%}
-{%- set name, kind = feature.split(':') -%}
-{%- set _ = names['categories' if kind.rstrip('?') == 'category' else 'numbers'].append(name) -%}
-{%- endfor -%}
 {%- set estimator = 'HistGradientBoosting' ~ ('Regressor' if cookiecutter.__task == 'regression' else 'Classifier') -%}
-"""What is trained: the one file to edit for another estimator or a derived feature.
+"""What is trained: the one file to edit for another estimator or another preparation of a feature.
 
-The columns arrive as `model.frame` builds them: numbers and booleans as float64 with NaN where one
-is missing, categories as strings with "" where one is missing.
+The columns arrive as `model.engines.sklearn.to_frame` makes them: numbers and booleans as float64
+with NaN where one is missing, categories as strings with "" where one is missing.
 """
 
 from sklearn.compose import ColumnTransformer
@@ -15,18 +10,16 @@ from sklearn.ensemble import {{ estimator }}
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-{% for list in ('numbers', 'categories') -%}
-{{ list | upper }}: list[str] = [
-{%- for name in names[list] %}
-    "{{ name }}",
-{%- endfor %}
-{{- '\n' if names[list] }}]
-{% endfor %}
+from contract import FEATURES
+
+NUMBERS = [column.name for column in FEATURES if column.datatype != "BYTES"]
+CATEGORIES = [column.name for column in FEATURES if column.datatype == "BYTES"]
+
 
 def build_pipeline() -> Pipeline:
-    """A pipeline that was fitted to nothing yet; the same data always make the same model of it.
+    """A pipeline, not yet fitted; the same data always make the same model of it.
 
-    What scikit-learn ships is compiled, mostly; a function of your own is not: `model show` says.
+    What scikit-learn ships is compiled, mostly; a function of your own is not: `model show` tells.
     Rare categories count as one category, and so does one that was never seen. Gradient boosting
     takes NaN as it is; another estimator may need a `SimpleImputer` and a `StandardScaler` before
     it{{ '' if cookiecutter.__task == 'regression' else ', and must have `predict_proba`' }}.

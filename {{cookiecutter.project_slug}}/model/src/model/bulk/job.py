@@ -25,7 +25,7 @@ from model.bulk.parquet_table import ParquetTable
 from model.bulk.predicting import predict
 from model.bulk.results import FORMATS, Results, rejected_head, rejected_lines
 from model.bulk.tables import BLOCK, ROWS, Place, Table
-from model.engine import Engine
+from model.engines.loading import Model as Engine
 from model.errors import ModelError
 
 SAVE_EVERY = 1.0

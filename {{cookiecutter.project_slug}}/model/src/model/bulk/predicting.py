@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contract import FEATURES
-from model.answer import Answer, Array
 from model.cells import read_column
-from model.engine import Engine
+from model.columns import Array
+from model.engines.loading import Model as Engine
+from model.engines.predictions import Predictions as Answer
 
 
 class Predicted(NamedTuple):
@@ -78,5 +79,6 @@ def _joined(answers: list[Answer]) -> Answer | None:
     shares = [each.probabilities for each in answers if each.probabilities is not None]
     return Answer(
         np.concatenate([each.values for each in answers]),
+        answers[0].classes,
         np.concatenate(shares) if shares else None,
     )

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from contract import FEATURES, TARGET
-from model.answer import Answer
-from model.artifact import Manifest
+from model.artifacts.manifest import Manifest
 from model.bulk.tables import Batch
 from model.cells import text_of
+from model.engines.predictions import Predictions as Answer
 
 ROW = "row"
 """The number of a row; a column of that name that the table has itself stands in its place."""

@@ -1,0 +1,142 @@
+"""What one version of the model is: the manifest in its folder.
+
+It says what the version was made of and how good it is, and holds the digest of every other file.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contract import MODEL_NAME, TARGET
+from model.errors import ModelError
+
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.joblib"
+ONNX_FILE = "model.onnx"
+REMEDY = "restore it, or run `make train`"
+
+Task = Literal["regression", "binary", "multiclass"]
+TASKS: dict[str, Task] = {"FP64": "regression", "BOOL": "binary", "BYTES": "multiclass"}
+TASK = TASKS[TARGET.datatype]
+
+
+class ArtifactError(ModelError):
+    """An artifact that must not be served."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Data(_Part):
+    """The rows that the version was made from."""
+
+    source: str
+    sha256: str
+    rows: int
+    synthetic: bool
+    license: str | None = None
+    caveat: str | None = None
+
+
+class Code(_Part):
+    """The commit that the training ran from."""
+
+    commit: str
+    dirty: bool
+
+
+class Observed(_Part):
+    """What the rows held in one column, to tell drift by."""
+
+    missing: float
+    """Share of the rows in which it was missing."""
+    quantiles: list[float] | None = None
+    """For numbers: the minimum, the nine deciles and the maximum."""
+    shares: dict[str, float] | None = None
+    """For booleans and categories: the share of the rows of each, at most the 100 most frequent."""
+
+
+class Slice(_Part):
+    """How good the predictions were where one feature had one value."""
+
+    feature: str
+    value: str | bool | None
+    rows: int
+    metrics: dict[str, float]
+
+
+class Evaluation(_Part):
+    """How good a model of the past was on the later rows, which it had not seen."""
+
+    past: int
+    later: int
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    """The same metrics for the fallback of the past rows as the prediction of everything."""
+    slices: list[Slice]
+
+
+class Compilation(_Part):
+    """Whether the pipeline was compiled, and proven to predict as scikit-learn does."""
+
+    reason: str | None = None
+    """Why scikit-learn itself predicts; None where the compiled model does."""
+    rows: int = 0
+    """On how many rows both were compared."""
+    worst: float = 0.0
+    """The largest relative error among them."""
+
+
+class SelfTest(_Part):
+    """Rows by column, with the predictions that the version must make of them."""
+
+    columns: dict[str, list[Any]]
+    predictions: list[dict[str, Any]]
+
+
+class Manifest(_Part):
+    """What one version is."""
+
+    version: str
+    model: str = MODEL_NAME
+    created_at: datetime
+    signature: str
+    features: dict[str, str]
+    """Datatype of each feature, with a question mark where it may be missing."""
+    target: dict[str, str]
+    task: Task
+    classes: list[str] | None
+    """In the order of the probabilities; None for a regression."""
+    data: Data
+    code: Code | None
+    """None where the training did not run from a git work tree."""
+    python: str
+    packages: dict[str, str]
+    evaluation: Evaluation | None
+    """None where the past rows hold one class only."""
+    fallback: dict[str, Any]
+    """A `contract.Prediction`: what to answer while the model cannot be asked."""
+    observed: dict[str, Observed]
+    compiled: Compilation
+    self_test: SelfTest
+    files: dict[str, str]
+    """SHA-256 of each file that the manifest vouches for."""
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the artifact in this folder, which is not verified.
+
+    Raises:
+        ArtifactError: there is none, or it is invalid.
+    """
+    try:
+        return Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"{path / MANIFEST_FILE}: {error.strerror}; {REMEDY}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        fault = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        raise ArtifactError(f"{path / MANIFEST_FILE}: not a manifest ({fault}); {REMEDY}") from None

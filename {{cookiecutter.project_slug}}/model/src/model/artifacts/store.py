@@ -1,0 +1,110 @@
+"""The versions of the model, and which one is current.
+
+A folder per version and a text file `current` that names one; both appear at once or not at all.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from model.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest, read_manifest
+from model.artifacts.verification import DIGEST_FILE, digest_line, verify
+
+CURRENT_FILE = "current"
+VERSION = re.compile(r"[0-9a-f]{12}")
+
+
+class Store:
+    """The versions in a folder, which is made when the first one is added."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def versions(self) -> list[Manifest]:
+        """Every version's manifest, oldest first."""
+        folders = [each for each in self.path.glob("*") if VERSION.fullmatch(each.name)]
+        return sorted(map(read_manifest, folders), key=lambda each: each.created_at)
+
+    def current(self) -> str:
+        """The version that is to be served.
+
+        Raises:
+            ArtifactError: there is none, or its folder is gone.
+        """
+        try:
+            text = (self.path / CURRENT_FILE).read_text("utf-8").strip()
+        except OSError:
+            raise ArtifactError(f"{self.path}: no current version; run `make train`") from None
+        try:
+            self.folder(text)
+        except ArtifactError:
+            raise ArtifactError(
+                f"{self.path}: the current version {text!r:.40} is not there; run `make train`,"
+                " or `model promote` another"
+            ) from None
+        return text
+
+    def folder(self, version: str | None = None) -> Path:
+        """The folder of a version, by default of the current one.
+
+        Raises:
+            ArtifactError: there is no such version.
+        """
+        version = self.current() if version is None else version
+        folder = self.path / version
+        if not VERSION.fullmatch(version) or not folder.is_dir():
+            raise ArtifactError(f"{self.path}: no version {version!r:.40}; see `model versions`")
+        return folder
+
+    def read(self, version: str | None = None) -> Manifest:
+        """The manifest of a version, by default of the current one."""
+        return read_manifest(self.folder(version))
+
+    def is_current(self, manifest: Manifest) -> bool:
+        """Whether this version is the current one."""
+        current = self.path / CURRENT_FILE
+        return current.exists() and current.read_text("utf-8").strip() == manifest.version
+
+    def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> bool:
+        """Store a version for good; False when it was there already, which is left as it is.
+
+        A damaged one is replaced: the same rows make the same version, so that training again is
+        how to repair it.
+        """
+        target = self.path / manifest.version
+        if target.exists():
+            with suppress(ArtifactError):
+                verify(target)
+                return False
+        self.path.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))
+        new = work / "new"
+        try:
+            new.mkdir()
+            new.chmod(0o755)
+            for name, content in files.items():
+                (new / name).write_bytes(content)
+            text = (manifest.model_dump_json(indent=2) + "\n").encode()
+            (new / MANIFEST_FILE).write_bytes(text)
+            (new / DIGEST_FILE).write_text(digest_line(text), "utf-8")
+            if target.exists():  # nothing can be renamed onto a folder that is not empty
+                target.rename(work / "old")
+            new.rename(target)
+        finally:
+            shutil.rmtree(work)
+        return True
+
+    def promote(self, version: str) -> None:
+        """Make a version the current one.
+
+        Raises:
+            ArtifactError: there is no such version.
+        """
+        self.folder(version)
+        new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
+        new.write_text(f"{version}\n", "utf-8")
+        new.replace(self.path / CURRENT_FILE)

@@ -1,0 +1,105 @@
+"""Nothing of an artifact is loaded before it has been verified: loading a pickle runs code.
+
+The manifest vouches for the files by their digests; its own lies beside it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from contract import signature
+from model.artifacts.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    ONNX_FILE,
+    REMEDY,
+    ArtifactError,
+    Data,
+    Manifest,
+    read_manifest,
+)
+
+DIGEST_FILE = "manifest.json.sha256"
+
+
+@dataclass(frozen=True)
+class VerifiedArtifact:
+    """An artifact whose manifest and digests have been verified."""
+
+    path: Path
+    manifest: Manifest
+
+
+def version_of(data: Data, packages: Mapping[str, str], files: Mapping[str, str]) -> str:
+    """Twelve hex digits of a digest over all that determines a version.
+
+    The provenance of the data is part of it: a label that is corrected makes another version.
+    """
+    parts = json.dumps([signature(), data.model_dump(), packages, files], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+
+
+def digest_line(manifest: bytes) -> str:
+    """The content of a manifest's digest file: a line that `sha256sum --check` reads."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n"
+
+
+def verify(path: Path) -> VerifiedArtifact:
+    """The artifact in this folder, proven to be whole and to fit this contract and installation.
+
+    Nothing but the manifest is read as more than bytes.
+
+    Raises:
+        ArtifactError: saying what is wrong and what to do about it.
+    """
+    manifest = read_manifest(path)
+    try:
+        expected = (path / DIGEST_FILE).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path / DIGEST_FILE}: {error.strerror}; {REMEDY}") from None
+    if expected != digest_line((path / MANIFEST_FILE).read_bytes()).encode():
+        raise ArtifactError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
+    if manifest.signature != signature():
+        raise ArtifactError(
+            f"{path}: made for the contract {manifest.signature}, and this is {signature()};"
+            " run `make train`"
+        )
+    if MODEL_FILE not in manifest.files:
+        raise ArtifactError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
+    _check_packages(path, manifest)
+    _check_digests(path, manifest)
+    if manifest.version != version_of(manifest.data, manifest.packages, manifest.files):
+        raise ArtifactError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
+    return VerifiedArtifact(path, manifest)
+
+
+def _check_packages(path: Path, manifest: Manifest) -> None:
+    """A pickle of scikit-learn is for one version only, one of numpy for a minor version.
+
+    An ONNX graph needs neither: it says itself what it needs.
+    """
+    pickled = {} if ONNX_FILE in manifest.files else {"scikit-learn": None, "numpy": 2}
+    for name, parts in pickled.items():
+        made_by, running = manifest.packages.get(name, "none"), installed(name)
+        if made_by.split(".")[:parts] != running.split(".")[:parts]:
+            raise ArtifactError(
+                f"{path}: made by {name} {made_by}, and this is {running};"
+                f" run `make train`, or install {name} {made_by}"
+            )
+
+
+def _check_digests(path: Path, manifest: Manifest) -> None:
+    for name, digest in manifest.files.items():
+        try:
+            with (path / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ArtifactError(f"{path / name}: {error.strerror}; {REMEDY}") from None
+        if found != digest:
+            raise ArtifactError(
+                f"{path / name}: not the file that was stored (digest {found[:12]}, expected"
+                f" {digest[:12]}); {REMEDY}"
+            )

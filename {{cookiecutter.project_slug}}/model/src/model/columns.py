@@ -1,0 +1,72 @@
+"""Rows by column: how every part of this package passes them on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contract import FEATURES, INPUTS, Column, Derived, Inputs, LookedUp, assemble
+from contract.types import DATATYPES
+
+Array = npt.NDArray[Any]
+Columns = Mapping[str, Sequence[Any] | Array]
+"""Each column's float, int, bool or str per row, None where it is missing; or the arrays that
+`to_arrays` makes of them."""
+
+
+def row_count(columns: Columns) -> int:
+    """How many rows there are."""
+    return len(columns[FEATURES[0].name])
+
+
+def to_arrays(columns: Columns) -> dict[str, Array]:
+    """One array of [rows] per feature, in the order of the contract; an array stays as it is.
+
+    Numbers and booleans are float64 with NaN where they are missing. Categories are Python strings
+    with "" where they are missing, which no category is.
+    """
+    return {
+        column.name: _texts(columns[column.name])
+        if column.datatype == "BYTES"
+        else np.asarray(columns[column.name], dtype=np.float64)
+        for column in FEATURES
+    }
+
+
+def add_derived(columns: Columns) -> Columns:
+    """The features of rows whose inputs are known.
+
+    Raises:
+        Exception: whatever `contract.derive` raises for a row.
+    """
+    if not Derived.model_fields:
+        return columns
+    inputs = [_values(columns[column.name], column) for column in INPUTS]
+    derived: dict[str, list[Any]] = {name: [] for name in Derived.model_fields}
+    for row in zip(*inputs, strict=True):
+        known = dict(zip((column.name for column in INPUTS), row, strict=True))
+        features = assemble(
+            Inputs(**{name: known[name] for name in Inputs.model_fields}),
+            LookedUp(**{name: known[name] for name in LookedUp.model_fields}),
+        )
+        for name, values in derived.items():
+            values.append(getattr(features, name))
+    return {**columns, **derived}
+
+
+def _values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
+    if not isinstance(values, np.ndarray):
+        return values
+    if column.datatype == "BYTES":
+        return [value or None for value in values]
+    python = DATATYPES[column.datatype].python
+    return [None if value != value else python(value) for value in values.tolist()]
+
+
+def _texts(values: Sequence[Any] | Array) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
+    texts: Array = np.empty(len(values), dtype=object)
+    texts[:] = [value or "" for value in values]
+    return texts

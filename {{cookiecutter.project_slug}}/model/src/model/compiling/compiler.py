@@ -1,0 +1,74 @@
+"""From a fitted pipeline to an ONNX graph that was proven to predict as the pipeline does."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+from contract import FEATURES, MODEL_NAME
+from model.artifacts.manifest import Compilation
+from model.columns import Array
+from model.compiling.converters import CONVERTERS, SHAPES
+from model.compiling.parity import Mismatch, prove
+from model.engines.onnx import OnnxEngine
+from model.engines.sklearn import SklearnEngine
+
+NUMBERS = {"float64": DoubleTensorType, "float32": FloatTensorType}
+"""What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
+operators of ONNX Runtime exist for float32 only."""
+
+
+def compile_pipeline(
+    reference: SklearnEngine, rows: Mapping[str, Array]
+) -> tuple[bytes | None, Compilation]:
+    """The graph of a pipeline and how it was proven; None, and why there is none.
+
+    Args:
+        reference: the fitted pipeline.
+        rows: what it was fitted to, on which both must agree, as `model.columns.to_arrays` has it.
+    """
+    faults: list[str] = []
+    for name, numbers in NUMBERS.items():
+        try:
+            graph = convert(reference.pipeline, numbers)
+            proof = prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
+        except Mismatch as mismatch:
+            faults.append(f"compiled for {name}, {mismatch}")
+        except Exception as error:  # converters and ONNX Runtime raise whatever comes to them
+            fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            faults.append(f"for {name}, {fault:.200}")
+        else:
+            return graph, Compilation(rows=proof.rows, worst=proof.worst)
+    return None, Compilation(reason="; ".join(faults))
+
+
+def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
+    """The pipeline as an ONNX graph with one input [rows, 1] for each feature.
+
+    Args:
+        pipeline: fitted to the columns that `model.engines.sklearn.to_frame` makes.
+        numbers: the type of the inputs that are numbers.
+
+    Raises:
+        Exception: of many kinds, when something in the pipeline cannot be converted.
+    """
+    inputs = [
+        (each.name, (StringTensorType if each.datatype == "BYTES" else numbers)([None, 1]))
+        for each in FEATURES
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = convert_sklearn(
+            pipeline,
+            name=MODEL_NAME,  # instead of a random one: the same rows make the same version
+            initial_types=inputs,
+            options={"zipmap": False} if hasattr(pipeline, "classes_") else None,
+            custom_conversion_functions=CONVERTERS,
+            custom_shape_calculators=SHAPES,
+        )
+    # They come in the order of a set, which is another one in every process.
+    graph.opset_import.sort(key=lambda each: each.domain)
+    content: bytes = graph.SerializeToString()
+    return content

@@ -1,0 +1,254 @@
+"""Our own converters from scikit-learn to ONNX, where those of skl2onnx do not predict the same.
+
+- Trees: scikit-learn compares with thresholds in float64. skl2onnx compares in float32, fails on
+  the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
+- One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
+- Imputation, for which ONNX Runtime has no operator in float64.
+
+A converter gets the scope that makes up names, the operator with its inputs and outputs, and the
+container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, numpy_helper
+from skl2onnx.common._apply_operation import apply_cast, apply_concat
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn import ensemble, impute, preprocessing, tree
+
+from model.compiling.trees import Forest, forest_of
+
+ML = "ai.onnx.ml"
+
+
+class Graph:
+    """Adds nodes one after the other, and makes up the names between them."""
+
+    def __init__(self, scope: Any, container: Any) -> None:
+        self._scope = scope
+        self._container = container
+
+    def add(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
+        """Add a node; the name of its output."""
+        output = to or str(self._scope.get_unique_variable_name(kind))
+        attributes.setdefault("op_version", 2 if kind == "LabelEncoder" else 13)
+        name = self._scope.get_unique_operator_name(kind)
+        self._container.add_node(kind, list(inputs), [output], name=name, **attributes)
+        return output
+
+    def cast(self, value: str, kind: int) -> str:
+        """The same values as another type."""
+        output = str(self._scope.get_unique_variable_name("cast"))
+        apply_cast(self._scope, value, output, self._container, to=kind)
+        return output
+
+    def concat(self, values: list[str], to: str | None = None) -> str:
+        """The columns of all values side by side."""
+        output = to or str(self._scope.get_unique_variable_name("concat"))
+        apply_concat(self._scope, values, output, self._container, axis=1)
+        return output
+
+    def constant(self, kind: int, values: Any) -> str:
+        """A constant of this shape."""
+        array = np.asarray(values)
+        name = str(self._scope.get_unique_variable_name("constant"))
+        self._container.add_initializer(name, kind, list(array.shape), array.ravel().tolist())
+        return name
+
+    def input(self, operator: Any, kind: int) -> str:
+        """All inputs of an operator as one, of this type."""
+        return self.concat([self.cast(each.full_name, kind) for each in operator.inputs])
+
+    def forest(self, values: str, forest: Forest) -> str:
+        """The sums of a forest, float64 [rows, targets].
+
+        The operator: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html. With
+        thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
+        """
+        columns: dict[str, Any] = {}
+        for number, nodes in enumerate(forest.trees):
+            leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
+            for name, array in {
+                "nodes_treeids": np.full(len(nodes.leaf), number),
+                "nodes_nodeids": np.arange(len(nodes.leaf)),
+                "nodes_modes": np.where(nodes.leaf, "LEAF", "BRANCH_LEQ"),
+                "nodes_featureids": nodes.feature.astype(int),
+                "nodes_truenodeids": nodes.left.astype(int),
+                "nodes_falsenodeids": nodes.right.astype(int),
+                "nodes_missing_value_tracks_true": nodes.missing_left.astype(int),
+                "nodes_values_as_tensor": nodes.threshold.astype(float),
+                "target_treeids": np.full(len(leaves), number),
+                "target_nodeids": leaves,
+                "target_ids": nodes.first + targets,
+                "target_weights_as_tensor": nodes.values[leaves, targets],
+            }.items():
+                columns.setdefault(name, []).extend(array.tolist())
+        columns["base_values_as_tensor"] = forest.base
+        for name in [each for each in columns if each.endswith("_as_tensor")]:
+            columns[name] = numpy_helper.from_array(np.array(columns[name]))
+        sums = self.add(
+            "TreeEnsembleRegressor",
+            values,
+            op_domain=ML,
+            op_version=3,
+            n_targets=len(forest.base),
+            **columns,
+        )
+        return self.cast(sums, TensorProto.DOUBLE)
+
+
+def _raw(graph: Graph, operator: Any) -> str:
+    """What the trees of an operator add up to."""
+    forest = forest_of(operator.raw_operator)
+    values = graph.input(operator, TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE)
+    return graph.forest(graph.cast(values, TensorProto.DOUBLE), forest)
+
+
+def _regressor(scope: Any, operator: Any, container: Any) -> None:
+    graph, output = Graph(scope, container), operator.outputs[0].full_name
+    loss = getattr(operator.raw_operator, "_loss", None)
+    link = type(loss.link).__name__ if loss else "IdentityLink"
+    inverse = {"IdentityLink": "Identity", "LogLink": "Exp"}[link]
+    graph.add(inverse, _raw(graph, operator), to=output)
+
+
+def _regressor_shape(operator: Any) -> None:
+    operator.outputs[0].type = DoubleTensorType([None, 1])
+
+
+def _classifier(scope: Any, operator: Any, container: Any) -> None:
+    graph, estimator = Graph(scope, container), operator.raw_operator
+    label, probabilities = (each.full_name for each in operator.outputs)
+    raw = _raw(graph, operator)
+    link = type(estimator._loss.link).__name__ if hasattr(estimator, "_loss") else None
+    if link is None:
+        graph.add("Identity", raw, to=probabilities)
+    elif link == "MultinomialLogit":
+        graph.add("Softmax", raw, to=probabilities, axis=1)
+    else:
+        if link == "HalfLogitLink":
+            raw = graph.add("Mul", raw, graph.constant(TensorProto.DOUBLE, [2.0]), op_version=14)
+        second = graph.add("Sigmoid", raw)
+        one = graph.constant(TensorProto.DOUBLE, [1.0])
+        graph.concat([graph.add("Sub", one, second, op_version=14), second], to=probabilities)
+    graph.add("ArgMax", probabilities, to=label, axis=1, keepdims=0)
+
+
+def _classifier_shape(operator: Any) -> None:
+    operator.outputs[0].type = Int64TensorType([None])
+    operator.outputs[1].type = DoubleTensorType([None, len(operator.raw_operator.classes_)])
+
+
+def _one_hot(scope: Any, operator: Any, container: Any) -> None:
+    """Each text becomes the number of its column, and that a one among zeros.
+
+    A text that was never seen becomes the number of the rare ones' column, or -1, which is none.
+    """
+    if not _is_plain(operator):
+        get_converter("SklearnOneHotEncoder")(scope, operator, container)
+        return
+    graph, encoder = Graph(scope, container), operator.raw_operator
+    blocks = []
+    for index, text in enumerate(_single_columns(graph, operator)):
+        categories = encoder.categories_[index].tolist()
+        rare = encoder.infrequent_categories_[index] if encoder._infrequent_enabled else None
+        kept = [each for each in categories if rare is None or each not in rare]
+        other = -1 if rare is None else len(kept)
+        number = graph.add(
+            "LabelEncoder",
+            text,
+            op_domain=ML,
+            keys_strings=categories,
+            values_int64s=[kept.index(each) if each in kept else other for each in categories],
+            default_int64=other if encoder.handle_unknown == "infrequent_if_exist" else -1,
+        )
+        columns = list(range(len(kept) + (rare is not None)))
+        block = graph.add(
+            "OneHotEncoder", number, op_domain=ML, op_version=1, cats_int64s=columns, zeros=1
+        )
+        shape = graph.constant(TensorProto.INT64, [-1, len(columns)])
+        blocks.append(graph.add("Reshape", block, shape, op_version=14))
+    graph.concat(blocks, to=operator.outputs[0].full_name)
+
+
+def _one_hot_shape(operator: Any) -> None:
+    if _is_plain(operator):
+        width = len(operator.raw_operator.get_feature_names_out())
+        operator.outputs[0].type = FloatTensorType([None, width])
+    else:
+        get_shape_calculator("SklearnOneHotEncoder")(operator)
+
+
+def _is_plain(operator: Any) -> bool:
+    """Whether our own converter supports the encoder's settings."""
+    texts = all(isinstance(each.type, StringTensorType) for each in operator.inputs)
+    return texts and operator.raw_operator.drop is None
+
+
+def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
+    """The columns of all inputs, each [rows, 1]."""
+    for each in operator.inputs:
+        for position in range(each.type.shape[1]):
+            chosen = graph.constant(TensorProto.INT64, [position])
+            yield graph.add("Gather", each.full_name, chosen, axis=1)
+
+
+def _imputer(scope: Any, operator: Any, container: Any) -> None:
+    if not _is_float64(operator):
+        get_converter("SklearnImputer")(scope, operator, container)
+        return
+    graph, imputer = Graph(scope, container), operator.raw_operator
+    values = graph.input(operator, TensorProto.DOUBLE)
+    statistics = graph.constant(TensorProto.DOUBLE, [imputer.statistics_])
+    missing = graph.add("IsNaN", values)
+    graph.add("Where", missing, statistics, values, to=operator.outputs[0].full_name, op_version=9)
+
+
+def _imputer_shape(operator: Any) -> None:
+    if _is_float64(operator):
+        width = len(operator.raw_operator.statistics_)
+        operator.outputs[0].type = DoubleTensorType([None, width])
+    else:
+        get_shape_calculator("SklearnImputer")(operator)
+
+
+def _is_float64(operator: Any) -> bool:
+    """Whether the imputer replaces NaN among float64 by a number, and does nothing else."""
+    imputer = operator.raw_operator
+    numbers = all(isinstance(each.type, DoubleTensorType) for each in operator.inputs)
+    return (
+        numbers
+        and imputer.indicator_ is None
+        and imputer.missing_values is np.nan
+        and bool(np.isfinite(imputer.statistics_.astype(float)).all())
+    )
+
+
+SUPPORTED = {
+    (_regressor, _regressor_shape): (
+        tree.DecisionTreeRegressor,
+        ensemble.ExtraTreesRegressor,
+        ensemble.GradientBoostingRegressor,
+        ensemble.HistGradientBoostingRegressor,
+        ensemble.RandomForestRegressor,
+    ),
+    (_classifier, _classifier_shape): (
+        tree.DecisionTreeClassifier,
+        ensemble.ExtraTreesClassifier,
+        ensemble.GradientBoostingClassifier,
+        ensemble.HistGradientBoostingClassifier,
+        ensemble.RandomForestClassifier,
+    ),
+    (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
+    (_imputer, _imputer_shape): (impute.SimpleImputer,),
+}
+CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
+SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}

@@ -1,0 +1,101 @@
+"""The trees in any of scikit-learn's tree estimators, in one form."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+MOST_NODES = 2_000_000
+"""In all trees together: a graph of more would take gigabytes to make."""
+
+
+class Tree(NamedTuple):
+    """A decision tree by node: at most the threshold goes left.
+
+    Attributes:
+        leaf, feature, threshold, left, right, missing_left: [nodes].
+        values: [nodes, targets], of which those of the leaves count.
+        first: the number of the first target.
+    """
+
+    leaf: npt.NDArray[np.bool_]
+    feature: npt.NDArray[Any]
+    threshold: Floats
+    left: npt.NDArray[Any]
+    right: npt.NDArray[Any]
+    missing_left: npt.NDArray[Any]
+    values: Floats
+    first: int
+
+
+class Forest(NamedTuple):
+    """Trees whose leaves are summed up.
+
+    Attributes:
+        trees: the trees.
+        base: [targets], what the sums start from.
+        rounded: whether numbers are rounded to float32 before they are compared.
+    """
+
+    trees: list[Tree]
+    base: Floats
+    rounded: bool
+
+
+def forest_of(estimator: Any) -> Forest:
+    """The trees of any of scikit-learn's tree estimators.
+
+    Raises:
+        NotImplementedError: the estimator has a setting that trees in ONNX do not support, or too
+            many nodes.
+    """
+    forest = _forest_of(estimator)
+    nodes = sum(len(tree.leaf) for tree in forest.trees)
+    if nodes > MOST_NODES:
+        raise NotImplementedError(f"its trees have {nodes} nodes, more than {MOST_NODES}")
+    return forest
+
+
+def _forest_of(estimator: Any) -> Forest:
+    if hasattr(estimator, "_predictors"):
+        if estimator.is_categorical_ is not None:
+            raise NotImplementedError("gradient boosting with categorical_features")
+        trees = [
+            _binned_tree(tree.nodes, target)
+            for iteration in estimator._predictors
+            for target, tree in enumerate(iteration)
+        ]
+        return Forest(trees, np.ravel(estimator._baseline_prediction), rounded=False)
+    if hasattr(estimator, "init_"):
+        if estimator.init not in (None, "zero"):
+            raise NotImplementedError("gradient boosting that starts from another estimator")
+        base = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))
+        trees = [
+            _plain_tree(tree.tree_, estimator.learning_rate, target)
+            for iteration in estimator.estimators_
+            for target, tree in enumerate(iteration)
+        ]
+        return Forest(trees, np.ravel(base), rounded=True)
+    members = getattr(estimator, "estimators_", [estimator])
+    trees = [_plain_tree(member.tree_, 1 / len(members)) for member in members]
+    return Forest(trees, np.zeros(trees[0].values.shape[1]), rounded=True)
+
+
+def _binned_tree(nodes: Any, target: int) -> Tree:
+    """A tree of gradient boosting on histograms."""
+    leaf = nodes["is_leaf"].astype(bool)
+    fields = ("feature_idx", "num_threshold", "left", "right", "missing_go_to_left")
+    feature, threshold, left, right, missing = (np.where(leaf, 0, nodes[each]) for each in fields)
+    values = nodes["value"][:, None]
+    return Tree(leaf, feature, threshold, left, right, missing, values, target)
+
+
+def _plain_tree(tree: Any, weight: float, target: int = 0) -> Tree:
+    """A `sklearn.tree._tree.Tree`, whose leaves count so much."""
+    leaf = tree.children_left == tree.children_right
+    missing = getattr(tree, "missing_go_to_left", np.zeros(len(leaf)))
+    fields = (tree.feature, tree.threshold, tree.children_left, tree.children_right, missing)
+    feature, threshold, left, right, missing = (np.where(leaf, 0, each) for each in fields)
+    values = weight * tree.value[:, 0, :]
+    return Tree(leaf, feature, threshold, left, right, missing, values, target)

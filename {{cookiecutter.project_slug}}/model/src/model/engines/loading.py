@@ -1,0 +1,121 @@
+"""One version of the model, loaded and tested before it answers.
+
+Nothing here imports scikit-learn, unless it must run a version that could not be compiled.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from model.artifacts.manifest import ONNX_FILE, ArtifactError, Manifest
+from model.artifacts.verification import verify
+from model.columns import Array, Columns, to_arrays
+from model.engines.predictions import Predictions
+
+if TYPE_CHECKING:
+    from model.engines.onnx import OnnxEngine
+    from model.engines.sklearn import SklearnEngine
+
+TOLERANCE = 1e-5
+"""How far a prediction may be from scikit-learn's, relative to it."""
+
+
+class Engine(Protocol):
+    """One way to run an artifact.
+
+    Attributes:
+        name: what runs it, `onnxruntime` or `scikit-learn`.
+    """
+
+    name: str
+
+    def predict(self, arrays: Mapping[str, Array], /) -> Predictions:
+        """The predictions for these rows, given as `model.columns.to_arrays` makes them."""
+
+
+class Model:
+    """One version, ready to answer.
+
+    Attributes:
+        manifest: what the version is.
+        engine: what runs it.
+        fallback: what to answer while it cannot be asked, a `contract.Prediction` as JSON text.
+    """
+
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+        self.manifest = manifest
+        self.engine = engine
+        self.fallback = json.dumps(manifest.fallback, ensure_ascii=False)
+
+    @classmethod
+    def load(cls, path: Path) -> "Model":
+        """The model of the artifact in this folder: verified, loaded, and tested on its own rows.
+
+        Raises:
+            ArtifactError: saying what is wrong with it.
+        """
+        artifact = verify(path)
+        model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
+        test = artifact.manifest.self_test
+        try:
+            predictions = model.predict(test.columns).rows()
+        except Exception as error:  # whatever the libraries below raise for what they cannot run
+            raise ArtifactError(
+                f"{path}: fails its self-test ({type(error).__name__}: {error}); run `make train`"
+            ) from error
+        for row, (found, expected) in enumerate(zip(predictions, test.predictions, strict=True)):
+            if not _is_close(found, expected):
+                raise ArtifactError(
+                    f"{path}: predicts {found} where row {row} of its self-test expects {expected};"
+                    " run `make train`"
+                )
+        return model
+
+    def predict(self, columns: Columns) -> Predictions:
+        """The predictions for these rows, every number finite.
+
+        Raises:
+            ArithmeticError: the model predicted something that is no finite number.
+        """
+        predictions = self.engine.predict(to_arrays(columns))
+        if not predictions.is_finite():
+            raise ArithmeticError("the model predicted something that is not a finite number")
+        return predictions
+
+
+def log_version(manifest: Manifest) -> None:
+    """Log which version answers, and what must be known of it."""
+    log = structlog.get_logger()
+    log.info(
+        "serving",
+        version=manifest.version,
+        trained=manifest.created_at.isoformat(),
+        compiled=manifest.compiled.reason is None,
+    )
+    if manifest.data.synthetic:
+        log.warning("this model was trained on SYNTHETIC data: its predictions mean nothing")
+
+
+def engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
+    """The fastest engine for a version; what it needs is imported only now."""
+    if ONNX_FILE in manifest.files:
+        from model.engines.onnx import OnnxEngine
+
+        return OnnxEngine
+    from model.engines.sklearn import SklearnEngine
+
+    return SklearnEngine
+
+
+def _is_close(found: Any, expected: Any) -> bool:
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(
+            _is_close(found[key], value) for key, value in expected.items()
+        )
+    if isinstance(expected, float):
+        return math.isclose(found, expected, rel_tol=TOLERANCE, abs_tol=1e-9)
+    return bool(found == expected)

@@ -1,0 +1,1 @@
+"""The private server: the Open Inference Protocol over HTTP, and in process for `library:`."""

@@ -1,0 +1,47 @@
+"""The model in the caller's own process: the same messages, no server.
+
+Found by the entry point `library` of the group `predictor.engine`, so that its user imports nothing
+of this package.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from model.artifacts.manifest import MANIFEST_FILE
+from model.artifacts.store import Store
+from model.engines.loading import Model, log_version
+from model.serving import protocol
+
+
+class LibraryModel:
+    """Answers Open Inference Protocol messages, from several threads if need be."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def infer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The inference response to a request.
+
+        Raises:
+            contract.ContractError: the request breaks the contract.
+        """
+        inference = protocol.read_request(request)
+        predictions = self._model.predict(inference.columns)
+        return protocol.response_of(self._model, inference, predictions)
+
+    def metadata(self) -> dict[str, Any]:
+        """What `GET /v2/models/{name}` answers."""
+        return protocol.metadata(self._model)
+
+
+def open_model(path: str | Path) -> LibraryModel:
+    """The model in a version's folder, or the current version of a store, named in the log.
+
+    Raises:
+        model.errors.ModelError: there is none that may be used.
+    """
+    path = Path(path)
+    folder = path if (path / MANIFEST_FILE).exists() else Store(path).folder()
+    model = Model.load(folder)
+    log_version(model.manifest)
+    return LibraryModel(model)

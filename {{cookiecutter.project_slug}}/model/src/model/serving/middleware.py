@@ -1,0 +1,98 @@
+"""What every request passes: its id, the token, the log line, and the last resort for errors."""
+
+import asyncio
+import hmac
+import random
+import re
+import time
+from typing import Any
+
+import anyio
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model.serving.messages import json_response
+
+PUBLIC_PATHS = {"/v2/health/live", "/v2/health/ready"}
+"""What is answered without a token."""
+READ_ON_SECONDS = 1.0
+"""For how long the rest of a body is read before an answer that did not wait for it."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+log = structlog.get_logger()
+
+
+class RequestMiddleware:
+    """Wraps the application; the routes add to the log line through the request's state."""
+
+    def __init__(self, app: ASGIApp, tokens: tuple[str, ...]) -> None:
+        self._app = app
+        self._tokens = [token.encode() for token in tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        start = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        state: dict[str, Any] = {}
+        scope["state"] = state
+        status, unread = 0, b"expect" not in headers
+
+        async def receive_on() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+                if unread:
+                    # An answer before the end of the body would cut the caller off as it sends.
+                    with anyio.move_on_after(READ_ON_SECONDS):
+                        while unread:
+                            await receive_on()
+            await send(message)
+
+        try:
+            authorization = headers.get(b"authorization", b"")
+            if scope["path"] in PUBLIC_PATHS or self._is_authorized(authorization):
+                await self._app(scope, receive_on, send_with_id)
+            else:
+                refusal = json_response(
+                    {"error": "a bearer token is needed"}, 401, {"WWW-Authenticate": "Bearer"}
+                )
+                await refusal(scope, receive_on, send_with_id)
+        except ClientDisconnect:
+            status = 499
+        except asyncio.CancelledError:  # the caller has left; the worker does not wait for this
+            status = status or 499
+            raise
+        except Exception:
+            log.exception("failed")
+            if not status:
+                await json_response({"error": "internal error"}, 500)(scope, receive, send_with_id)
+        finally:
+            duration = round(1000 * (time.perf_counter() - start), 2)
+            write = log.debug if scope["path"] in PUBLIC_PATHS and status == 200 else log.info
+            write(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                duration_ms=duration,
+                **state,
+            )
+
+    def _is_authorized(self, authorization: bytes) -> bool:
+        scheme, _, token = authorization.partition(b" ")
+        # Every token is compared, so that the time taken tells nothing.
+        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]
+        return scheme.lower() == b"bearer" and any(matches)

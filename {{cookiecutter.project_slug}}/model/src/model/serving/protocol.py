@@ -1,0 +1,116 @@
+"""The Open Inference Protocol V2: messages in, messages out, no transport.
+
+The protocol: https://github.com/kserve/open-inference-protocol. What a tensor may look like is the
+contract's business; here is the rest of a message.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contract import FEATURES, MODEL_NAME, TARGET, ContractError
+from contract.tensors import PROBABILITIES, columns_of, outputs_of
+from model.columns import row_count
+from model.engines.loading import Model
+from model.engines.predictions import Predictions
+
+SERVER = {"name": "model", "version": "1", "extensions": []}
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """An inference request that was understood.
+
+    Attributes:
+        columns: the features, missing values as None.
+        rows: how many rows there are.
+        outputs: the names of the outputs that are wanted; none means all.
+        id: what to repeat in the response, if anything.
+    """
+
+    columns: dict[str, list[Any]]
+    rows: int
+    outputs: frozenset[str]
+    id: str | None
+
+
+def read_request(request: object) -> InferenceRequest:
+    """The inference request in parsed JSON.
+
+    Raises:
+        ContractError: it is none; names the tensor at fault where there is one.
+    """
+    columns = columns_of(request)
+    message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of rejects any other
+    if not isinstance(message.get("id", ""), str):
+        raise ContractError("`id` is not a string")
+    if not isinstance(message.get("parameters", {}), dict):
+        raise ContractError("`parameters` is not an object")
+    outputs = _outputs(message.get("outputs", []))
+    return InferenceRequest(columns, row_count(columns), outputs, message.get("id"))
+
+
+def _outputs(outputs: object) -> frozenset[str]:
+    """The names of the outputs that are wanted."""
+    if not isinstance(outputs, list):
+        raise ContractError("`outputs` is not a list")
+    known = {TARGET.name} | ({PROBABILITIES} if TARGET.datatype != "FP64" else set())
+    wanted: set[str] = set()
+    for position, output in enumerate(outputs):
+        name = output.get("name") if isinstance(output, dict) else None
+        if not isinstance(name, str):
+            raise ContractError(f"`outputs[{position}]` is not an object with a name")
+        if name not in known:
+            raise ContractError(f"unknown output; expected {', '.join(sorted(known))}", name)
+        wanted.add(name)
+    return frozenset(wanted)
+
+
+def response_of(
+    model: Model, request: InferenceRequest, predictions: Predictions
+) -> dict[str, Any]:
+    """The inference response with these predictions.
+
+    In `parameters` the caller finds the signature of the contract, to compare with its own, and the
+    prediction to fall back on while this version cannot be asked, as JSON text.
+    """
+    probabilities = predictions.probabilities
+    outputs = outputs_of(
+        predictions.values.tolist(),
+        None if probabilities is None else probabilities.ravel().tolist(),
+        predictions.classes,
+    )
+    return {
+        "model_name": MODEL_NAME,
+        "model_version": model.manifest.version,
+        **({} if request.id is None else {"id": request.id}),
+        "parameters": {
+            "signature": model.manifest.signature,
+            "fallback": model.fallback,
+        },
+        "outputs": [
+            each for each in outputs if not request.outputs or each["name"] in request.outputs
+        ],
+    }
+
+
+def metadata(model: Model) -> dict[str, Any]:
+    """What the model is: its tensors, and in `parameters` what the service compares."""
+    manifest = model.manifest
+    outputs = [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}]
+    if manifest.classes is not None:
+        shape = [-1, len(manifest.classes)]
+        outputs.append({"name": PROBABILITIES, "datatype": "FP64", "shape": shape})
+    return {
+        "name": MODEL_NAME,
+        "versions": [manifest.version],
+        "platform": model.engine.name,
+        "inputs": [
+            {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES
+        ],
+        "outputs": outputs,
+        "parameters": {
+            "signature": manifest.signature,
+            "version": manifest.version,
+            "fallback": manifest.fallback,
+        },
+    }

@@ -1,0 +1,106 @@
+"""How good a model is: its metrics, those of its baseline, and those of each slice."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn import metrics
+from sklearn.pipeline import Pipeline
+
+from contract import FEATURES, TARGET, Column
+from model.artifacts.manifest import Evaluation, Observed, Slice
+from model.columns import to_arrays
+from model.engines.predictions import Predictions, class_name
+from model.training.fitting import fallback_of, fit
+from model.training.history import History
+
+SLICES_PER_FEATURE = 20
+SHARES_PER_FEATURE = 100
+
+
+def judge(
+    build: Callable[[], Pipeline], past: History, later: History, classes: list[str]
+) -> Evaluation | None:
+    """A model fitted to the past rows, measured on the later ones.
+
+    None where the past rows hold a single class, which nothing can be fitted to.
+    """
+    if classes and len(set(past.targets)) < 2:
+        return None
+    predictions = fit(build(), past, classes).predict(to_arrays(later.columns))
+    baseline = fallback_of(past, classes).part(np.zeros(len(later), dtype=np.intp))
+    return Evaluation(
+        past=len(past),
+        later=len(later),
+        metrics=metrics_of(predictions, later.targets),
+        baseline=metrics_of(baseline, later.targets),
+        slices=_slices(predictions, later),
+    )
+
+
+def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]:
+    """The metrics of a task by name, as scikit-learn defines them.
+
+    For a regression the mean absolute and the root mean squared error, in the target's unit, and
+    R², where the targets vary. For a classification the accuracy, the balanced accuracy (the mean
+    of the recalls of the classes among the targets) and the logarithmic loss in nats.
+    """
+    if predictions.probabilities is None:
+        errors = {
+            "mean_absolute_error": metrics.mean_absolute_error(targets, predictions.values),
+            "root_mean_squared_error": metrics.root_mean_squared_error(targets, predictions.values),
+        }
+        if len(set(targets)) > 1:
+            errors["r2"] = metrics.r2_score(targets, predictions.values)
+        return {name: float(value) for name, value in errors.items()}
+    truth = [class_name(target) for target in targets]
+    chosen = [class_name(value) for value in predictions.values.tolist()]
+    with warnings.catch_warnings():
+        # A class that only the past or only the later rows hold is no fault.
+        warnings.simplefilter("ignore")
+        return {
+            "accuracy": float(metrics.accuracy_score(truth, chosen)),
+            "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, chosen)),
+            "log_loss": float(
+                metrics.log_loss(
+                    truth, predictions.probabilities, labels=sorted(predictions.classes)
+                )
+            ),
+        }
+
+
+def _slices(predictions: Predictions, rows: History) -> list[Slice]:
+    slices: list[Slice] = []
+    for column in FEATURES:
+        if column.datatype not in ("BOOL", "BYTES"):
+            continue
+        values = rows.columns[column.name]
+        for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
+            chosen = [row for row, each in enumerate(values) if each == value]
+            found = metrics_of(
+                predictions.part(np.array(chosen)), [rows.targets[row] for row in chosen]
+            )
+            slices.append(Slice(feature=column.name, value=value, rows=count, metrics=found))
+    return slices
+
+
+def observe(history: History) -> dict[str, Observed]:
+    """The distribution of each feature and of the target."""
+    columns = {**history.columns, TARGET.name: history.targets}
+    return {each.name: _observe([*columns[each.name]], each) for each in (*FEATURES, TARGET)}
+
+
+def _observe(values: list[Any], column: Column) -> Observed:
+    present = [value for value in values if value is not None]
+    missing = 1 - len(present) / len(values)
+    if not present:
+        return Observed(missing=missing)
+    if column.datatype in ("FP64", "INT64"):
+        quantiles = np.quantile(np.array(present, dtype=np.float64), np.linspace(0, 1, 11))
+        return Observed(missing=missing, quantiles=quantiles.tolist())
+    counts = Counter(map(str.lower, map(str, present)) if column.datatype == "BOOL" else present)
+    frequent = counts.most_common(SHARES_PER_FEATURE)
+    shares = {name: count / len(values) for name, count in frequent}
+    return Observed(missing=missing, shares=shares)

@@ -1,0 +1,122 @@
+"""A new version: judged on the later rows, then fitted to all of them."""
+
+import hashlib
+import io
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import joblib
+from sklearn.pipeline import Pipeline
+
+from contract import FEATURES, TARGET, signature
+from model.artifacts.manifest import (
+    MODEL_FILE,
+    ONNX_FILE,
+    TASK,
+    Compilation,
+    Manifest,
+    SelfTest,
+)
+from model.artifacts.verification import version_of
+from model.columns import to_arrays
+from model.compiling.compiler import compile_pipeline
+from model.engines.sklearn import SklearnEngine
+from model.errors import ModelError
+from model.pipeline import build_pipeline
+from model.training.evaluation import judge, observe
+from model.training.fitting import classes_of, fallback_of, fit
+from model.training.history import History
+from model.training.provenance import describe_code, installed_packages
+
+MIN_ROWS = 20
+PAST_SHARE = 0.8
+SELF_TEST_ROWS = 8
+STEPS = ("judge on the later part", "fit to all rows", "compile and compare", "describe")
+
+
+def train(
+    history: History,
+    on_step: Callable[[str], None] = lambda name: None,
+    *,
+    build: Callable[[], Pipeline] = build_pipeline,
+    compiled: bool = True,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """A new version: its manifest and its files.
+
+    A model of the first 80 % of the rows is judged on the rest. The version itself is fitted to all
+    rows, with the same settings, and so is expected to be as good or better.
+
+    Args:
+        history: at least 20 rows, oldest first.
+        on_step: called with the name of each of the `STEPS` as it begins.
+        build: makes the pipeline.
+        compiled: whether to try to compile the pipeline.
+
+    Raises:
+        ModelError: the rows are too few, or of one class only.
+    """
+    if len(history) < MIN_ROWS:
+        raise ModelError(
+            f"{len(history)} rows are too few to learn from; {MIN_ROWS} is least:"
+            " add rows to the history"
+        )
+    classes = classes_of(history)
+    if classes and len(set(history.targets)) < 2:
+        raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")
+    on_step(STEPS[0])
+    split = int(PAST_SHARE * len(history))
+    evaluation = judge(build, history.part(0, split), history.part(split, len(history)), classes)
+    on_step(STEPS[1])
+    reference = fit(build(), history, classes)
+    buffer = io.BytesIO()
+    joblib.dump(reference.pipeline, buffer)
+    files = {MODEL_FILE: buffer.getvalue()}
+    on_step(STEPS[2])
+    graph, compilation = None, Compilation(reason="it was not to be compiled (--no-compile)")
+    if compiled:
+        graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
+    if graph:
+        files[ONNX_FILE] = graph
+    on_step(STEPS[3])
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    packages = installed_packages()
+    manifest = Manifest(
+        version=version_of(history.data, packages, digests),
+        created_at=datetime.now(UTC),
+        signature=signature(),
+        features={each.name: each.datatype + "?" * each.optional for each in FEATURES},
+        target={TARGET.name: TARGET.datatype},
+        task=TASK,
+        classes=classes or None,
+        data=history.data,
+        code=describe_code(),
+        python=platform.python_version(),
+        packages=packages,
+        evaluation=evaluation,
+        fallback=fallback_of(history, classes).rows()[0],
+        observed=observe(history),
+        compiled=compilation,
+        self_test=_self_test(history, reference),
+        files=digests,
+    )
+    return manifest, files
+
+
+def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
+    """Rows of the history, and one with all missing that may be and a category never seen."""
+    rows = range(0, len(history), -(-len(history) // SELF_TEST_ROWS))
+    columns: dict[str, list[Any]] = {}
+    for column in FEATURES:
+        values = [history.columns[column.name][row] for row in rows]
+        unseen = "never seen" if column.datatype == "BYTES" else values[0]
+        columns[column.name] = [*values, None if column.optional else unseen]
+    try:
+        predictions = reference.predict(to_arrays(columns)).rows()
+    except ValueError as error:
+        raise ModelError(
+            "the pipeline fails on a row that the contract allows, with missing values or a"
+            f" category that was never seen ({error}); let `build_pipeline` handle it"
+        ) from error
+    return SelfTest(columns=columns, predictions=predictions)
