@@ -9,8 +9,10 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +43,33 @@ def outcome(number: int = 0) -> dict[str, Any]:
     return {TARGET: EXAMPLES[number % len(EXAMPLES)][TARGET]}
 
 
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def run(unit: str, *arguments: object, **environment: str) -> str:
+    """Run a unit's command; what it prints."""
+    command = [str(each) for each in (ROOT / unit / ".venv/bin" / unit, *arguments)]
+    variables = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for one server; as long as it is bound here, nobody else is given it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if sys.platform != "linux":  # where it would keep the server from it, too
+            holder.close()
+        yield port
+
+
+def wait_until(holds: Callable[[], Any], otherwise: Callable[[], object], within: float) -> Any:
+    """What holds, once it does; within so many seconds, or it fails with what is said otherwise."""
+    deadline = time.monotonic() + within
+    while not (found := holds()):
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.05)
+    return found
 
 
 def pytest_sessionstart() -> None:
@@ -78,32 +102,35 @@ class Process:
         self._process = None
         return status
 
-    def logged(self, field: str, value: str, within: float = 10) -> dict[str, Any]:
-        """The first line in JSON with this field; waited for, since a line may follow its answer.
+    def has_logged(self, field: str, value: str) -> None:
+        """Wait for a line in JSON with this field, since a line may follow its answer."""
 
-        Raises:
-            AssertionError: no such line came; all that was logged is told.
-        """
-        deadline = time.monotonic() + within
-        while True:
+        def lines() -> list[str]:
             text = self.log.read_text("utf-8", errors="replace")
-            whole = text[: text.rfind("\n") + 1]
-            for line in whole.splitlines():
-                if line.startswith("{"):
-                    parsed: dict[str, Any] = json.loads(line)
-                    if parsed.get(field) == value:
-                        return parsed
-            assert time.monotonic() < deadline, f"no line has {field}={value}:\n{text}"
-            time.sleep(0.05)
+            return text[: text.rfind("\n") + 1].splitlines()
+
+        wait_until(
+            lambda: any(
+                json.loads(line).get(field) == value for line in lines() if line.startswith("{")
+            ),
+            lambda: f"no line has {field}={value}:\n{lines()}",
+            30,
+        )
 
 
 class Pair:
-    """A service and its model server, each of which can be stopped and started again."""
+    """A service and its model server, each of which can be stopped and started again.
+
+    Args:
+        model_url: by default a socket; PORT in it becomes a port that is free.
+    """
 
     def __init__(self, folder: Path, store: Path, database: str, model_url: str = "") -> None:
         self.socket = Path(f"run/test-{secrets.token_hex(4)}/model.sock")
-        self.model_url = model_url or f"http+unix://{self.socket}"
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self._stack = ExitStack()
+        port, model_port = (self._stack.enter_context(reserved_port()) for _ in range(2))
+        self.model_url = model_url.replace("PORT", str(model_port)) or f"http+unix://{self.socket}"
+        self.url = f"http://127.0.0.1:{port}"
         environment = {
             "DATABASE_URL": database,
             "LOG_FORMAT": "json",
@@ -111,7 +138,7 @@ class Pair:
             "MODEL_TIMEOUT": "10",
             "MODEL_TOKENS": TOKEN,
             "MODEL_URL": self.model_url,
-            "PORT": self.url.rpartition(":")[2],
+            "PORT": str(port),
         }
         venv = "deploy/.venv" if self.model_url.startswith("library:") else "service/.venv"
         service = str(ROOT / venv / "bin/service")
@@ -130,22 +157,18 @@ class Pair:
 
     def wait(self, status: int, within: float = 30) -> dict[str, Any]:
         """The answer of /readyz once it has this status."""
-        deadline = time.monotonic() + within
-        last: object = None
-        while time.monotonic() < deadline:
-            try:
+
+        def ready() -> Any:
+            with suppress(httpx.TransportError):
                 answer = self.client.get("/readyz")
-                last = answer.text
-                if answer.status_code == status:
-                    body: dict[str, Any] = answer.json()
-                    return body
-            except httpx.TransportError as error:
-                last = error
-            time.sleep(0.05)
-        logs = "\n".join(
-            side.log.read_text() for side in (self.service, self.model) if side.log.exists()
-        )
-        raise AssertionError(f"/readyz is not {status}: {last}\n{logs}")
+                return answer.status_code == status and answer.json()
+
+        def logs() -> str:
+            files = (side.log for side in (self.service, self.model) if side.log.exists())
+            return "\n".join([f"/readyz is not {status}:", *(file.read_text() for file in files)])
+
+        answer: dict[str, Any] = wait_until(ready, logs, within)
+        return answer
 
     def place(self, number: int = 0) -> dict[str, Any]:
         """Place one of the examples; the answer."""
@@ -160,33 +183,22 @@ class Pair:
         self.model.stop()
         self.client.close()
         self.private.close()
+        self._stack.close()
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store with one version, trained on the history."""
     folder = tmp_path_factory.mktemp("store")
-    subprocess.run(
-        [ROOT / "model/.venv/bin/model", "train"],
-        cwd=ROOT,
-        env={**os.environ, "MODEL_STORE": str(folder)},
-        check=True,
-    )
+    run("model", "train", MODEL_STORE=str(folder))
     return folder
 
 
 @pytest.fixture(scope="session")
 def manifest(store: Path) -> dict[str, Any]:
     """The manifest of the version in the store."""
-    shown = subprocess.run(
-        [ROOT / "model/.venv/bin/model", "show", "--json"],
-        cwd=ROOT,
-        env={**os.environ, "MODEL_STORE": str(store)},
-        check=True,
-        capture_output=True,
-    )
-    parsed: dict[str, Any] = json.loads(shown.stdout)
-    return parsed
+    shown: dict[str, Any] = json.loads(run("model", "show", "--json", MODEL_STORE=str(store)))
+    return shown
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -8,14 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from conftest import GOLDEN, TARGET, Pair, free_port
+from conftest import GOLDEN, TARGET, Pair
 
 EXPECTED = f"expected_{TARGET}"
 
 
-def test_a_model_that_is_gone_is_replaced_by_its_own_recommendation(
+def test_a_model_that_is_gone_is_replaced_by_its_fallback(
     pair: Pair, manifest: dict[str, Any]
 ) -> None:
+    pair.place()
     pair.model.stop()
     try:
         assert "model" in json.dumps(pair.wait(503))
@@ -23,7 +24,7 @@ def test_a_model_that_is_gone_is_replaced_by_its_own_recommendation(
         assert placed["metadata"]["served_by"] == "fallback"
         assert placed["metadata"][EXPECTED] == manifest["fallback"][TARGET]
         assert pair.client.get("/livez").status_code == 200
-        # It is remembered in the database: a new process knows it too.
+        # The database keeps it: a new process knows it as well.
         pair.service.stop()
         pair.service.start()
         pair.wait(503)
@@ -77,24 +78,24 @@ IMPOSTORS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**ANSWER, "parameters": PARAMETERS},
     ),
     "no model at all": ({}, {}),
-    "nonsense": ({"inputs": [], "outputs": []}, {"outputs": "none"}),
+    "tensors that are none": ({"inputs": [], "outputs": []}, {"outputs": "none"}),
 }
 
 
-def test_nobody_who_is_not_the_model_is_believed(store: Path, tmp_path: Path) -> None:
+def test_a_server_that_is_not_the_model_is_not_believed(store: Path, tmp_path: Path) -> None:
     def expect_nothing(pair: Pair, what: str) -> None:
         assert pair.wait(503)["checks"]["model"] != "ok", what
         placed = pair.place()
         assert placed["metadata"]["served_by"] == "none", what
         assert placed["metadata"][EXPECTED] is None, what
 
-    port = free_port()
-    pair = Pair(tmp_path, store, f"sqlite:///{tmp_path / 'test.db'}", f"http://127.0.0.1:{port}")
+    url = "http://127.0.0.1:PORT"
+    pair = Pair(tmp_path, store, f"sqlite:///{tmp_path / 'test.db'}", url)
     pair.service.start()
     try:
         expect_nothing(pair, "nobody")
         for what, (metadata, answer) in IMPOSTORS.items():
-            with impostor(port, metadata, answer):
+            with impostor(int(pair.model_url.rpartition(":")[2]), metadata, answer):
                 expect_nothing(pair, what)
         pair.model.start()
         pair.wait(200)

@@ -1,0 +1,49 @@
+"""What the service served is what the model learns from, with the same features."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from conftest import COLUMNS, EXAMPLES, PLURAL, ROOT, TARGET, Pair, outcome, row, run
+
+READ: dict[str, Any] = {"FP64": float, "INT64": int, "BOOL": "true".__eq__, "BYTES": str}
+DATATYPES = {column["name"]: column["datatype"] for column in COLUMNS}
+DATATYPES[f"expected_{TARGET}"] = DATATYPES[TARGET]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV, with the values of cells that the contract knows."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: READ[DATATYPES.get(name, "BYTES")](cell) if cell else None for name, cell in row}
+            for row in (each.items() for each in csv.DictReader(file))
+        ]
+
+
+def test_what_is_exported_is_predicted_for_and_learnt_from_as_it_was_served(
+    pair: Pair, store: Path, tmp_path: Path
+) -> None:
+    placed = [pair.place(number) for number in range(len(EXAMPLES))]
+    for number, each in enumerate(placed):
+        answer = pair.client.post(f"/{PLURAL}/{each['id']}/outcome", json=outcome(number))
+        assert answer.is_success
+    exported, predicted = tmp_path / "exported.csv", tmp_path / "predicted.csv"
+    run("service", "export", exported, **pair.service.environment)
+    rows = rows_of(exported)
+    for number, found in enumerate(rows[-len(placed) :]):
+        assert {**row(number), **outcome(number)}.items() <= found.items()
+
+    # From the same inputs training, bulk predictions and serving derive the same features.
+    run("model", "predict", exported, "--output", predicted, MODEL_STORE=str(store))
+    for found, each in zip(rows_of(predicted)[-len(placed) :], placed, strict=True):
+        assert found[f"expected_{TARGET}"] == each["metadata"][f"expected_{TARGET}"]
+
+    both, retrained = tmp_path / "both.csv", tmp_path / "store"
+    with both.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for path in (ROOT / "data/history.csv", exported):
+            with path.open(encoding="utf-8", newline="") as source:
+                writer.writerows(csv.DictReader(source))
+    run("model", "train", "--data", both, MODEL_STORE=str(retrained))
+    assert (retrained / "current").read_text() != (store / "current").read_text()
