@@ -7,22 +7,21 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
-from contract import TARGET, examples
+from contract import TARGET, Inputs, examples
 from pair import DIRECT, ROOT, Pair, stop_on_signals
-from service.schemas import New{{ cookiecutter.__entity_class }}
 
 PLURAL = "{{ cookiecutter.__plural }}"
-TOLD = New{{ cookiecutter.__entity_class }}.model_fields
 LOG = Path("var/demo.log")
 DATABASE = Path("var/demo.db")
 
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The JSON that the service answers to this JSON."""
+    """The JSON of the service's response to this JSON."""
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -31,11 +30,16 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
         return answer
 
 
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for one server; as long as it is bound here, nobody else is given it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if sys.platform != "linux":  # where it would keep the server from it, too
+            holder.close()
+        yield port
 
 
 def show(value: object) -> str:
@@ -44,7 +48,7 @@ def show(value: object) -> str:
 
 
 def judgement() -> str:
-    """How good the model was on rows that it had not seen; the rows shown are among its own."""
+    """How good the model was on rows that it had not seen, unlike those shown here."""
     shown = subprocess.run(["model/.venv/bin/model", "show", "--json"], check=True, stdout=PIPE)
     manifest = json.loads(shown.stdout)
     if manifest["data"]["synthetic"]:
@@ -64,21 +68,20 @@ def main() -> None:
     LOG.parent.mkdir(exist_ok=True)
     for old in DATABASE.parent.glob(f"{DATABASE.name}*"):
         old.unlink()
-    demo = {
+    settings = {
         "DATABASE_URL": f"sqlite:///{DATABASE}",
         "MODEL_URL": "http+unix://run/demo.sock",
         "MODEL_STORE": "artifacts",
         "MODEL_TIMEOUT": "5",  # seconds; the machine may be busy
         "HOST": "127.0.0.1",
-        "PORT": str(free_port()),
     }
-    with Pair(demo, LOG) as pair:
+    with reserved_port() as port, Pair({**settings, "PORT": str(port)}, LOG) as pair:
         print(f"\nboth are ready: POST {pair.url}/{PLURAL}\n")
         print(f"{'id':>6}  {'expected':>16}  {'turned out':>16}  served by")
         for example in examples():
             outcome = {TARGET.name: example[TARGET.name]}
-            told = {name: example[name] for name in TOLD}
-            placed = post(f"{pair.url}/{PLURAL}", told)
+            inputs = {name: example[name] for name in Inputs.model_fields if name in example}
+            placed = post(f"{pair.url}/{PLURAL}", inputs)
             post(f"{pair.url}/{PLURAL}/{placed['id']}/outcome", outcome)
             metadata = placed["metadata"]
             if metadata["served_by"] != "model":

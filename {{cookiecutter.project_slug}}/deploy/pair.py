@@ -19,16 +19,16 @@ from urllib.parse import urlsplit
 from service.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_WITHIN = 60.0  # seconds
-STOP_WITHIN = 20.0  # seconds
+READY_WITHIN_SECONDS = 60.0
+STOP_WITHIN_SECONDS = 20.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks this machine itself, whatever proxy leads to others."""
+"""Opens URLs of this machine, without any proxy."""
 
 
 class Pair:
-    """Both processes as one: ready when the service says so, stopped together.
+    """Both processes as one: ready when the service is, stopped together.
 
     Args:
         environment: what to set on top of this process's own environment, for both.
@@ -91,8 +91,8 @@ class Pair:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop the service first, so that no request loses its model half way."""
-        for number in ENDINGS:  # whoever is impatient must not leave a process behind
+        """Stop both, the service first, so that no request loses its model on the way."""
+        for number in ENDINGS:  # a second Ctrl-C must not leave a process behind
             signal.signal(number, signal.SIG_IGN)
         for name in ("service", "model"):
             process = self._processes.pop(name, None)
@@ -100,7 +100,7 @@ class Pair:
                 continue
             process.terminate()
             try:
-                process.wait(STOP_WITHIN)
+                process.wait(STOP_WITHIN_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -151,7 +151,7 @@ class Pair:
 
     def _wait_until_ready(self) -> None:
         reason = "no answer"
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
         while time.monotonic() < deadline:
             self._check()
             try:
@@ -162,11 +162,11 @@ class Pair:
             except OSError as error:
                 reason = str(error)
             time.sleep(0.1)
-        sys.exit(f"not ready after {READY_WITHIN:.0f} s: {reason}")
+        sys.exit(f"not ready after {READY_WITHIN_SECONDS:.0f} s: {reason}")
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM, and a terminal that is closed, stop a program the way Ctrl-C does."""
+    """Let SIGTERM and SIGHUP stop the program as Ctrl-C does."""
 
     def stop(number: int, _frame: object) -> None:
         raise KeyboardInterrupt

@@ -106,6 +106,7 @@ def test_openapi(url: str, run: Run) -> None:
     assert PATH + "/{id}/outcome" in json.loads(out)["paths"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path: Path) -> None:
     with serving() as (server, model_url):
@@ -133,6 +134,7 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
     assert not any(each["logger"] == "gunicorn.access" for each in events)
 
 
+@pytest.mark.slow
 def test_serve_with_invalid_settings(tmp_path: Path) -> None:
     environment = {**os.environ, "PORT": "x", "WORKERS": "0"}
     result = subprocess.run(

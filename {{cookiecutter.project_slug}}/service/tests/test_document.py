@@ -20,6 +20,7 @@ def document(service: Service) -> Any:
     return service.client.get("/openapi.json").json
 
 
+@pytest.mark.slow
 def test_every_answer_is_as_the_document_says(service: Service) -> None:
     for _ in range(20):
         service.place()
