@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench describe carry lock clean
+.PHONY: help demo test test-fast lint bench describe carry lock upgrade clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,20 +38,23 @@ FROM ?= build/order-wait-times
 carry: .venv/ready ## FROM=build/order-wait-times: copy its changes back into the template, show what has Jinja
 	@.venv/bin/python tools/carry.py "$(FROM)" $(ARGS)
 
-lock: .venv/ready ## bring every requirements file up to date, the stamped-out ones too
+lock: .venv/ready ## pin what the pyproject.toml files ask for, the stamped-out ones too; moves nothing else
 	$(LOCK) --group template -o requirements.txt
 	$(LOCK) --group template --group test -c requirements.txt -o requirements-test.txt
 	$(LOCK) --group clients -o requirements-clients.txt
 	rm -rf build/order-wait-times
 	.venv/bin/cookiecutter . --no-input -o build
-	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv lock
+	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv UPGRADE=$(UPGRADE) lock
 	for file in requirements.txt requirements-uv.txt $(UNITS:%=%/requirements.txt) $(UNITS:%=%/requirements-dev.txt); do \
 	  cp build/order-wait-times/$$file "$(STAMPED)/$$file" || exit 1; done
-	$(MAKE) -C benchmarks lock
+	$(MAKE) -C benchmarks UPGRADE=$(UPGRADE) lock
+
+upgrade: ## bring every requirements file up to date, the stamped-out ones too
+	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade
 
 UNITS := contract service model
 STAMPED := {{cookiecutter.project_slug}}
-LOCK := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+LOCK = .venv/bin/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
   --generate-hashes --no-header --no-annotate
 
 clean: ## remove everything that the targets above made
