@@ -24,7 +24,7 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 	.venv/bin/ruff check hooks tests tools benchmarks
 	.venv/bin/mypy hooks/pre_gen_project.py
 	.venv/bin/mypy hooks/post_gen_project.py
-	.venv/bin/mypy tests tools benchmarks --exclude benchmarks/peers
+	.venv/bin/mypy tests tools benchmarks --exclude 'benchmarks/peers|tests/machinery'
 	.venv/bin/zizmor --offline --quiet .github
 
 bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)

@@ -40,7 +40,8 @@ FAULTS = [
     ("entity", "none", "taken by Python"),
     ("entity", "prediction", "taken by the stamped code"),
     ("entity", "o" * 41, "longer than 40"),
-    ("__plural", "settings", "taken by the stamped code"),
+    ("entity", "request", "taken by the stamped code"),
+    ("__plural", "readyz", "taken by the stamped code"),
     ("__plural", "predictions", "taken by the stamped code"),
     ("__plural", "values", "taken by SQL"),
     ("__plural", "order", "taken by the entity"),
@@ -73,6 +74,7 @@ GOOD = [
     {"entity": "order"},
     {"entity": "user", "project_slug": "a1"},
     {"entity": "case", "features": "match:category"},
+    {"entity": "setting", "features": "list:int property:category?"},
     {
         "project_name": "Café d'Été - Größe 🚀",
         "team": "l'équipe",
@@ -110,7 +112,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
         "description": ('ends """ + "\\', "holds"),
         "team": ("two\nlines", r"holds '\n'"),
         "entity": ("import", "taken by Python"),
-        "__plural": ("api", "taken by the stamped code"),
+        "__plural": ("docs", "taken by the stamped code"),
         "features": ("a:int a:flaot", "more than once"),
         "target": ("a:bool?", "among the features"),
         "history": ("nowhere.csv", "there is no file"),
@@ -176,7 +178,8 @@ def test_plural_follows_english(entity: str, plural: str) -> None:
 
 def test_plural_can_be_overridden(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path, entity="sheep", __plural="flock")
-    assert (project / "service" / "src" / "service" / "flock.py").is_file()
+    tables = (project / "service" / "src" / "service" / "tables.py").read_text("utf-8")
+    assert '__tablename__ = "flock"' in tables
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def cells(*values: object) -> list[str]:
     [
         (cells(1.5, 2, "-3e2"), "x:float"),
         (cells(1.5, 2, ""), "x:float?"),
-        (cells(3, 2, 1), "x:int"),
+        (cells(3, 2, " 1"), "x:int"),
+        (cells("3e0", 2, 1), "x:float"),
         (cells(3, 2, ""), "x:int?"),
         (cells("1.0", "2.0", ""), "x:float?"),
         (cells(0, 1), "x:bool"),
@@ -58,7 +59,7 @@ def cells(*values: object) -> list[str]:
         (cells("Mon", "Tue", "Wed"), "x:category"),
         (cells("a", ""), None),
         (cells("a", "b", ""), "x:category?"),
-        (cells("01", "02", "007"), "x:category"),
+        (cells("01", "02", " 007"), "x:category"),
         (cells("Köln", 'the "Süd"', "🚀, too"), "x:category"),
         (cells("NA", "EU"), "x:category"),
         ([f"{number}.5" for number in range(ROWS)], "x:float"),

@@ -5,9 +5,11 @@ import itertools
 import re
 from pathlib import Path
 
+import pytest
 from conftest import ANSWERS, DEFAULTS, Stamp
 from cookiecutter.utils import create_env_with_context
 from describe import load_hook
+from pydantic import BaseModel
 
 
 def words(tree: ast.AST) -> set[str]:
@@ -56,33 +58,74 @@ def class_mates(project: Path, field: str) -> set[str]:
     }
 
 
+def components(project: Path) -> set[str]:
+    """The names under which schemas stand in the OpenAPI document, but for those of the entity."""
+    modules = (ast.parse(path.read_text("utf-8")) for path in service(project).glob("*.py"))
+    return {
+        node.name
+        for node in itertools.chain.from_iterable(map(ast.walk, modules))
+        if isinstance(node, ast.ClassDef) and "BaseModel" in map(ast.unparse, node.bases)
+        if "Zebra" not in node.name and not node.name.startswith("_")
+    }
+
+
+def tables(project: Path) -> set[str]:
+    """The names of the tables, Alembic's own included."""
+    text = "".join(path.read_text("utf-8") for path in service(project).rglob("0001_*.py"))
+    return {"alembic_version", *re.findall(r'create_table\(\s*"(\w+)"', text)}
+
+
+def routes(project: Path) -> set[str]:
+    """The first part of every path that the service answers on, and the names of its blueprints."""
+    text = "".join(path.read_text("utf-8") for path in service(project).glob("*.py"))
+    paths = re.findall(r'(?:route|get|post)\(\s*"/([\w.]+)', text)
+    return {*paths, *re.findall(r'APIBlueprint\(\s*"(\w+)"', text)}
+
+
+def service(project: Path) -> Path:
+    return project / "service" / "src" / "service"
+
+
 def is_free(answer: str, name: str) -> bool:
     """Whether such a name is accepted as the answer."""
     answers = ANSWERS | {"entity": "zebra", "__plural": "zebras", answer: name}
     return not load_hook(**answers).all_faults()
 
 
-def test_no_name_of_the_stamped_code_is_free(stamp: Stamp, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def project(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in whose code the names of the answers cannot be mistaken for others."""
     features = "aardvark:float bison:category? camel:int? dingo:bool?"
     answers = {"features": features, "target": "emu:category", "history": "none"}
-    project = stamp(tmp_path, entity="zebra", **answers)
-    service = project / "service" / "src" / "service"
+    return stamp(tmp_path_factory.mktemp("names"), entity="zebra", **answers)
 
+
+def test_no_name_beside_a_field_is_free(project: Path) -> None:
     fields = class_mates(project, "aardvark") | class_mates(project, "emu")
-    assert {"id", "metadata"} < fields
+    assert {"id", "metadata", "types"} < fields
     fields -= {"aardvark", "bison", "camel", "dingo", "emu"}
     assert not {name for name in fields if is_free("target", f"{name}:float")}
 
-    modules = {path.stem for path in service.iterdir() if path.suffix in ("", ".py")}
-    plurals = neighbours(project, "zebras") | modules
-    assert {"settings", "predictors"} < plurals
-    assert not {name for name in plurals - {"zebras"} if is_free("__plural", name)}
 
+def test_no_attribute_of_the_base_classes_is_free() -> None:
+    assert not [name for name in dir(BaseModel) if is_free("target", f"{name}:float")]
+
+
+def test_the_plural_is_no_name_of_the_code_and_no_table_or_route_is_free(project: Path) -> None:
+    assert not neighbours(project, "zebras")
+    assert not [path for path in project.rglob("*") if "zebra" in path.name]
+    taken = tables(project) | routes(project)
+    assert {"zebras", "predictions", "readyz", "docs", "health"} < taken
+    assert [name for name in sorted(taken) if is_free("__plural", name)] == ["zebras"]
+
+
+def test_no_class_beside_the_entity_and_no_schema_is_free(project: Path) -> None:
     environment = create_env_with_context({"cookiecutter": {}})
     class_of = environment.from_string(DEFAULTS["__entity_class"]).render
     classes = {name for name in neighbours(project, "Zebra") if not name.isupper()}
+    classes |= components(project)
     entities = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in classes}
-    assert {"base", "outcome"} < set(entities)
+    assert {"base", "outcome", "problem"} < set(entities)
     assert not {
         entity
         for entity, name in entities.items()

@@ -99,13 +99,13 @@ def kind_of(hook: Any, cells: list[str], is_target: bool) -> str:
     if fits("bool") and len({hook.plain("bool", value) for value in values}) == 2:
         return "bool"
     is_unique = len(values) == len(cells)
-    if not any(re.fullmatch(r"[+-]?0\d+", value) for value in values):
-        if fits("int") and not any("." in value for value in values):
+    if not any(re.fullmatch(r"\s*[+-]?0\d+\s*", value) for value in values):
+        if fits("int") and not any(re.search("[.eE]", value) for value in values):
             if is_unique and not is_target:
                 raise Unfit("another whole number in every row, like an id")
             return "int"
         if fits("float"):
-            if all(re.fullmatch(r"[+-]?\d+", value) for value in values):
+            if all(re.fullmatch(r"\s*[+-]?\d+\s*", value) for value in values):
                 raise Unfit("whole numbers beyond 2^53, like an id")
             return "float"
     missing = sorted(value for value in values if value.strip().lower() in MISSING)
