@@ -47,7 +47,7 @@ def run(unit: str, *arguments: object, **environment: str) -> str:
     """Run a unit's command; what it prints."""
     command = [str(each) for each in (ROOT / unit / ".venv/bin" / unit, *arguments)]
     variables = {**os.environ, **environment}
-    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE)
     return done.stdout.decode()
 
 

@@ -19,7 +19,17 @@ from typing import Any
 from sqlalchemy import event
 from urllib3 import HTTPConnectionPool
 
-from contract import FEATURES, MODEL_NAME, TARGET, Features, Inputs, Prediction, golden, signature
+from contract import (
+    FEATURES,
+    MODEL_NAME,
+    TARGET,
+    Features,
+    Inputs,
+    Prediction,
+    examples,
+    golden,
+    signature,
+)
 from service.predictors import Answer, PredictorError
 
 GOLDEN = golden()[-1]
@@ -28,6 +38,9 @@ SENT = [column for column in FEATURES if column.name in Inputs.model_fields]
 
 NEW, SPARSE = ({column.name: row[column.name] for column in SENT} for row in GOLDEN.features)
 """What callers send: everything, and null wherever a value may be missing."""
+
+EXAMPLES = [{name: row[name] for name in NEW if name in row} for row in examples()]
+"""Rows of the history as callers send them; what it does not have yet is left out."""
 
 PLURAL = "{{ cookiecutter.__plural }}"
 PATH = f"/{PLURAL}"

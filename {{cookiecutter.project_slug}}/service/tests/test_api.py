@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 from support import (
     ENTITY,
+    EXAMPLES,
     EXPECTED,
     GONE,
     NEW,
@@ -95,16 +96,15 @@ def test_the_prediction_is_stored_as_it_was_made(service: Service) -> None:
 def test_the_history_can_be_placed_with_its_features_derived_by_the_contract(
     service: Service,
 ) -> None:
-    for row in examples():
-        placed = service.place({column.name: row[column.name] for column in SENT})
+    for sent, row in zip(EXAMPLES, examples(), strict=True):
+        placed = service.place(sent)
         outcome = {TARGET.name: row[TARGET.name]}
         done = service.post(outcome, f"{PATH}/{placed['id']}/outcome")
         assert (done.status_code, done.json) == (200, {**placed, **outcome})
         features, _ = service.predictor.asked.pop()
         values = features.model_dump()
-        sent = Inputs(**{name: values[name] for name in Inputs.model_fields})
         looked_up = LookedUp(**{name: values[name] for name in LookedUp.model_fields})
-        assert features == assemble(sent, looked_up)
+        assert features == assemble(Inputs(**sent), looked_up)
 
 
 def test_an_outcome_is_recorded_once(service: Service) -> None:

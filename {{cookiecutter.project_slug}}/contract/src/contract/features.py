@@ -33,7 +33,7 @@ class Derived(Fields):
 
 
 def derive(inputs: Inputs, looked_up: LookedUp) -> Derived:
-    """The derived features of one {{ entity }}, for whatever values the types above allow."""
+    """The derived features, for whatever values the types above allow."""
     return Derived()
 
 

@@ -13,10 +13,10 @@ from werkzeug.routing import IntegerConverter, ValidationError
 from service import schemas, use_cases
 from service.errors import responses
 
-BODY_PROBLEMS = (400, 413, 415, 422)
+BODY = (400, 413, 415, 422)
 """The statuses of problems with a request's body."""
 
-ROW_PROBLEMS = (404, 503)
+ROW = (404, 503)
 """The statuses when there is no such row, or no database."""
 
 LARGEST_ID = 2**63 - 1
@@ -46,20 +46,25 @@ class {{ Entity }}Path(BaseModel):
 
 def routes(product: use_cases.UseCases) -> APIBlueprint:
     """The routes of the product."""
-    api = APIBlueprint("{{ plural }}", __name__, abp_tags=[{"name": "{{ plural }}"}])
+    api = APIBlueprint(
+        "{{ plural }}",
+        __name__,
+        abp_tags=[{"name": "{{ plural }}"}],
+    )
 
     @api.post(
         "/{{ plural }}",
-        responses=responses(201, schemas.{{ Entity }}, *BODY_PROBLEMS, 503),
+        responses=responses(201, schemas.{{ Entity }}, *BODY, 503),
     )
     def place(body: schemas.New{{ Entity }}) -> Any:
         """Place a new {{ entity }} and say what is expected of it."""
         placed = product.place(body, g.request_id)
-        return placed.model_dump(), 201, {"Location": f"/{{ plural }}/{placed.id}"}
+        headers = {"Location": f"/{{ plural }}/{placed.id}"}
+        return placed.model_dump(), 201, headers
 
     @api.get(
         "/{{ plural }}/<id:id>",
-        responses=responses(200, schemas.{{ Entity }}, *ROW_PROBLEMS),
+        responses=responses(200, schemas.{{ Entity }}, *ROW),
     )
     def look_up(path: {{ Entity }}Path) -> Any:
         """What is known of one {{ entity }}."""
@@ -70,7 +75,7 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
 
     @api.post(
         "/{{ plural }}/<id:id>/outcome",
-        responses=responses(200, schemas.{{ Entity }}, *BODY_PROBLEMS, *ROW_PROBLEMS, 409),
+        responses=responses(200, schemas.{{ Entity }}, *BODY, *ROW, 409),
     )
     def record(path: {{ Entity }}Path, body: schemas.Outcome) -> Any:
         """Record how one {{ entity }} turned out."""

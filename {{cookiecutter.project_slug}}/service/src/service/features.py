@@ -11,7 +11,8 @@ def look_up(inputs: Inputs, session: Session) -> LookedUp:
 
     Each field of `contract.LookedUp` gets its value here, and nowhere else::
 
-        earlier = select(func.count()).where(tables.{{ cookiecutter.__entity_class }}.created_at > since)
+        table = tables.{{ cookiecutter.__entity_class }}
+        earlier = select(func.count()).where(table.created_at > since)
         return LookedUp(earlier=session.scalar(earlier))
 
     A feature that needs no database is a field of `contract.Derived` instead.
@@ -20,5 +21,5 @@ def look_up(inputs: Inputs, session: Session) -> LookedUp:
 
 
 def model_features(inputs: Inputs, session: Session) -> Features:
-    """The features that the model predicts from for a new {{ entity }}."""
+    """All that the model predicts from for one {{ entity }}."""
     return assemble(inputs, look_up(inputs, session))

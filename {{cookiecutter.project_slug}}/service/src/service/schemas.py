@@ -50,7 +50,7 @@ class Metadata(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
     expected_{{ cookiecutter.__target }}: types.{{ 'Float' if cookiecutter.__task == 'regression' else kind }} | None
-    """{{ Words }}, as expected; null when no model has ever answered."""
+    """{{ Words }}, as expected; null when no model has answered."""
 {% if cookiecutter.__task != 'regression' %}
     probabilities: dict[str, float] | None
     """How probable each value is; null when no model has ever answered."""

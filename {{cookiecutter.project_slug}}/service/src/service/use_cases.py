@@ -12,6 +12,10 @@ from service import features, schemas, tables
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
 
+New = schemas.New{{ Entity }}
+Public = schemas.{{ Entity }}
+Row = tables.{{ Entity }}
+
 
 class NotFound(LookupError):
     """There is no such {{ words }}."""
@@ -31,7 +35,7 @@ class UseCases:
         self._forecaster = forecaster
         self._fallbacks = fallbacks
 
-    def place(self, new: schemas.New{{ Entity }}, request_id: str) -> schemas.{{ Entity }}:
+    def place(self, new: New, request_id: str) -> Public:
         """Store a new {{ words }} with what is expected of it."""
         with self._sessions() as session:
             model_features = features.model_features(new, session)
@@ -39,7 +43,7 @@ class UseCases:
         forecast = self._forecaster.forecast(model_features, request_id)
         expected = forecast.prediction
         with self._sessions.begin() as session:
-            row = tables.{{ Entity }}(**new.model_dump())
+            row = Row(**new.model_dump())
             session.add(row)
             session.flush()
             prediction = tables.Prediction(
@@ -59,7 +63,7 @@ class UseCases:
                 self._fallbacks.save(forecast.answer, session)
         return _public(row, prediction)
 
-    def look_up(self, number: int) -> schemas.{{ Entity }}:
+    def look_up(self, number: int) -> Public:
         """What is known of the {{ words }} with this number.
 
         Raises:
@@ -68,21 +72,20 @@ class UseCases:
         with self._sessions() as session:
             return _public(*_find(session, number))
 
-    def record(self, number: int, outcome: schemas.Outcome) -> schemas.{{ Entity }}:
+    def record(self, number: int, outcome: schemas.Outcome) -> Public:
         """Store how it turned out.
 
         Raises:
             NotFound: there is none with this number.
             AlreadyRecorded: its outcome is known already.
         """
-        table = tables.{{ Entity }}
         with self._sessions.begin() as session:
             # One statement finds and changes the row, so that of two callers only one succeeds.
             changed = session.scalar(
-                update(table)
-                .where(table.id == number, table.recorded_at.is_(None))
-                .values({{ target }}=outcome.{{ target }}, recorded_at=tables.now())
-                .returning(table.id)
+                update(Row)
+                .where(Row.id == number, Row.recorded_at.is_(None))
+                .values(**outcome.model_dump(), recorded_at=tables.now())
+                .returning(Row.id)
             )
             row, prediction = _find(session, number)
             if changed is None:
@@ -91,12 +94,12 @@ class UseCases:
         return _public(row, prediction)
 
 
-def _find(session: Session, number: int) -> tuple[tables.{{ Entity }}, tables.Prediction]:
-    row, prediction = tables.{{ Entity }}, tables.Prediction
+def _find(session: Session, number: int) -> tuple[Row, tables.Prediction]:
+    prediction = tables.Prediction
     found = session.execute(
-        select(row, prediction)
-        .join(prediction, prediction.{{ entity }}_id == row.id)
-        .where(row.id == number)
+        select(Row, prediction)
+        .join(prediction, prediction.{{ entity }}_id == Row.id)
+        .where(Row.id == number)
         .order_by(prediction.id)
     ).first()
     if found is None:
@@ -104,8 +107,8 @@ def _find(session: Session, number: int) -> tuple[tables.{{ Entity }}, tables.Pr
     return found[0], found[1]
 
 
-def _public(row: tables.{{ Entity }}, prediction: tables.Prediction) -> schemas.{{ Entity }}:
-    return schemas.{{ Entity }}(
+def _public(row: Row, prediction: tables.Prediction) -> Public:
+    return Public(
         **{name: getattr(row, name) for name in Inputs.model_fields},
         id=row.id,
         type="{{ entity }}",
