@@ -9,10 +9,16 @@ import onnx
 import pytest
 from conftest import make_history
 from onnx import numpy_helper
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from contract import FEATURES, TARGET, Column
 from model.columns import Array, to_arrays
-from model.compiling.compiler import convert
+from model.compiling import compiler
+from model.compiling.compiler import NUMBERS, compile_pipeline, convert
 from model.compiling.parity import Mismatch, prove
 from model.engines.loading import TOLERANCE, Engine
 from model.engines.onnx import OnnxEngine
@@ -20,6 +26,7 @@ from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine
 from model.pipeline import build_pipeline
 from model.training.fitting import classes_of, fit
+from model.training.history import History
 
 Attributes = dict[str, onnx.AttributeProto]
 CLASSIFICATION = TARGET.datatype != "FP64"
@@ -159,3 +166,63 @@ def test_numbers_next_to_zero_may_differ_by_what_float32_cannot_tell() -> None:
     zero = FakeEngine(reference, lambda right: Predictions(np.eye(1, len(right.values))[0]))
     tiny = FakeEngine(zero, lambda right: Predictions(right.values + 1e-13))
     assert prove(zero, tiny, convert(reference.pipeline), rows).worst < TOLERANCE
+
+
+@pytest.mark.parametrize("lead", first("FP64"))
+def test_a_graph_that_compares_in_float32_is_found(lead: Column) -> None:
+    reference, rows = fitted(lead)
+    graph = convert(reference.pipeline, NUMBERS["float32"])
+    with pytest.raises(Mismatch, match=r"at the splits|at jumps"):
+        prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
+
+
+@pytest.mark.parametrize("lead", first("BYTES") + first("FP64") + first("INT64"))
+def test_categorical_features_that_were_converted_silently_are_found(
+    lead: Column, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """skl2onnx converts these trees as if they compared numbers, once it can convert them."""
+    history = make_history(lead=lead)
+    values = ["a", "b", "c", "d"] if lead.datatype == "BYTES" else [0.0, 1.0, 2.0, 3.0]
+    columns = {**history.columns, lead.name: [values[row % 4] for row in range(len(history))]}
+    targets = sorted(history.targets)
+    ends = [targets[-1], targets[0], targets[-1], targets[-1]]  # the second category is the other
+    history = History(columns, [ends[row % 4] for row in range(len(history))], history.data)
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    boosting = HistGradientBoostingClassifier if CLASSIFICATION else HistGradientBoostingRegressor
+    steps = [
+        ("columns", ColumnTransformer([("category", encoder, [lead.name])])),
+        ("estimator", boosting(categorical_features=[0])),
+    ]
+    reference = fit(Pipeline(steps), history, classes_of(history))
+    rows = to_arrays(history.columns)
+    assert "categorical_features" in str(compile_pipeline(reference, rows)[1].reason)
+    theirs = f"Sklearn{boosting.__name__}"
+
+    def converter(scope: Any, operator: Any, container: Any) -> None:
+        get_converter(theirs)(scope, operator, Plain(container))
+
+    monkeypatch.setattr(compiler, "CONVERTERS", {boosting: converter})
+    monkeypatch.setattr(compiler, "SHAPES", {boosting: get_shape_calculator(theirs)})
+    graph, compilation = compile_pipeline(reference, rows)
+    assert graph is None
+    assert "differ from scikit-learn's" in str(compilation.reason)
+
+
+class Plain:
+    """A container that takes numpy's integers for what they are, as that of skl2onnx does not."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *arguments: Any, **attributes: Any) -> None:
+        """Add a node whose attributes are Python's own."""
+        plain = {
+            name: [int(each) if isinstance(each, (np.integer, bool)) else each for each in value]
+            if isinstance(value, list)
+            else value
+            for name, value in attributes.items()
+        }
+        self._container.add_node(*arguments, **plain)

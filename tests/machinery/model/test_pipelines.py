@@ -1,12 +1,10 @@
-"""Pipelines that a data scientist may write are compiled, and what cannot be is explained."""
+"""Pipelines as people write them are compiled, and predict as scikit-learn does."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import make_history, make_store
+from conftest import make_history
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -19,16 +17,14 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from contract import FEATURES, TARGET
-from model.artifacts.manifest import MODEL_FILE
-from model.artifacts.store import Store
 from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
 from model.compiling.parity import relative_error
-from model.engines.loading import TOLERANCE, Model
+from model.engines.loading import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.pipeline import CATEGORIES, NUMBERS, build_pipeline
 from model.training.fitting import classes_of, fit
@@ -73,14 +69,6 @@ PIPELINES: dict[str, Callable[[], Pipeline]] = {
 }
 
 
-def test_the_default_pipeline_is_compiled(store: Store) -> None:
-    compiled = store.read().compiled
-    assert compiled.reason is None
-    assert compiled.rows > store.read().data.rows
-    assert compiled.worst <= TOLERANCE
-    assert Model.load(store.folder()).engine.name == "onnxruntime"
-
-
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_as_people_write_them_is_compiled(name: str) -> None:
     history = make_history()
@@ -116,21 +104,6 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
         assert abs(numbers[3] - numbers[4]) > 0.1
 
 
-def own_function() -> Pipeline:
-    """A pipeline with a function of one's own."""
-    own = FunctionTransformer(np.abs, feature_names_out="one-to-one")
-    return around(PIPELINES["boosting"]()[-1], make_pipeline(SimpleImputer(), own))
-
-
-def test_a_pipeline_that_cannot_be_compiled_is_run_by_scikit_learn(tmp_path: Path) -> None:
-    store = make_store(tmp_path, make_history(), build=own_function)
-    assert set(store.read().files) == {MODEL_FILE}
-    assert "FunctionTransformer" in str(store.read().compiled.reason)
-    model = Model.load(store.folder())
-    assert model.engine.name == "scikit-learn"
-    assert model.predict(make_history(3).columns).is_finite()
-
-
 def test_trees_of_too_many_nodes_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.compiling.trees.MOST_NODES", 3)
     history = make_history()
@@ -138,8 +111,3 @@ def test_trees_of_too_many_nodes_are_not_compiled(monkeypatch: pytest.MonkeyPatc
     graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
     assert graph is None
     assert "nodes, more than 3" in str(compilation.reason)
-
-
-def test_compilation_can_be_turned_off(uncompiled_store: Store) -> None:
-    assert "--no-compile" in str(uncompiled_store.read().compiled.reason)
-    assert set(uncompiled_store.read().files) == {MODEL_FILE}
