@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import served
 from raw_server import RawServer
-from support import NEW, PATH, TOKEN, served, serving, wait_until
+from support import NEW, PATH, TOKEN, serving, wait_until
 
 from service.telemetry import Metrics
 
@@ -71,6 +72,33 @@ def test_a_body_that_is_too_long_is_a_problem_of_its_own(url: str, tmp_path: Pat
             assert large.status == 413
             assert large.headers["Content-Type"] == "application/problem+json"
             assert send("GET", "/livez").status == 200
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path: Path) -> None:
+    with serving() as (server, model_url):
+        environment = {
+            "DATABASE_URL": url,
+            "MODEL_URL": model_url,
+            "MODEL_TOKENS": f"{TOKEN},old",
+            "MODEL_TIMEOUT": "30",
+        }
+        with served(tmp_path, **environment) as (process, send), ThreadPoolExecutor() as threads:
+            assert send("GET", "/readyz").status == 200
+            assert send("POST", PATH, json=NEW).json()["metadata"]["served_by"] == "model"
+            assert list(tmp_path.glob("service-metrics-*"))
+            server.model.released.clear()
+            last = threads.submit(send, "POST", PATH, json=NEW)
+            wait_until(lambda: len(server.model.requests) == 2)
+            process.terminate()
+            wait_until(lambda: "Handling signal: term" in (tmp_path / "log").read_text())
+            server.model.released.set()
+            assert last.result().status == 201
+            assert process.wait(20) == 0
+    assert not list(tmp_path.glob("service-metrics-*"))
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert sum(each["event"] == "request" and each["status"] == 201 for each in events) == 2
+    assert not any(each["logger"] == "gunicorn.access" for each in events)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux alone can wait")
