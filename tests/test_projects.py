@@ -109,7 +109,7 @@ def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
 
 ON_BOTH_DATABASES = {"default", "binary with missing values", "multi-class"}
 """One kind of each task; the others save time and run on SQLite."""
-ALIKE = ("test_job.py", "test_worker.py")
+ALIKE = ("test_job.py", "test_process.py")
 """Suites of the model that take long and do not depend on the answers; one kind runs them."""
 
 

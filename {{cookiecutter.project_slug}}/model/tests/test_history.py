@@ -3,18 +3,21 @@
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import cell_of, make_history, write_csv
+from conftest import cell_of, make_history, write_csv, write_provenance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract import FEATURES, TARGET, Column
+from contract import FEATURES, INPUTS, TARGET, Column, Features, Inputs, LookedUp, assemble
 from contract.types import EXACT
-from model.artifact import Data
+from model import columns as columns_module
+from model.artifacts.manifest import Data
+from model.columns import add_derived, to_arrays
 from model.errors import ModelError
-from model.history import History, read_history
+from model.training.history import read_history
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "FP64": st.floats(allow_nan=False, allow_infinity=False),
@@ -32,68 +35,59 @@ WRONG: dict[str, list[str]] = {
     "BOOL": ["2", "maybe", "t"],
     "BYTES": ["a\x07b", "x" * 201],
 }
-ALL = (*FEATURES, TARGET)
+ALL = (*INPUTS, TARGET)
+NAMES = [each.name for each in ALL]
 
 
-def _values(column: Column) -> st.SearchStrategy[Any]:
+def values_of(column: Column) -> st.SearchStrategy[Any]:
+    """Any value that the contract allows in a column."""
     return VALUES[column.datatype] | (st.none() if column.optional else st.nothing())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(rows=st.lists(st.tuples(*map(_values, ALL)), min_size=1, max_size=5))
-def test_rows_are_read_as_they_were_written(rows: list[tuple[Any, ...]], tmp_path: Path) -> None:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    written = History(
-        dict(zip([each.name for each in FEATURES], columns, strict=False)),
-        columns[-1],
-        Data(source="", sha256="", rows=0, synthetic=False),
-    )
-    read = read_history(write_csv(tmp_path / "history.csv", written))
-    assert (read.columns, read.targets) == (written.columns, written.targets)
-    assert read.data.rows == len(rows)
-
-
-def _write(path: Path, *changes: tuple[int, str, str], rows: int = 4) -> Path:
-    """A history file in which some cells, by row and column, are something else."""
-    history = make_history(rows)
-    columns = {**history.columns, TARGET.name: history.targets}
-    lines = [[cell_of(value) for value in values] for values in zip(*columns.values(), strict=True)]
-    for row, name, cell in changes:
-        lines[row][list(columns).index(name)] = cell
-    quoted = [",".join(f'"{cell}"' for cell in [*columns]), *(_line(line) for line in lines)]
-    path.write_text("\n".join(quoted) + "\n", "utf-8")
+def write(path: Path, *rows: list[str], newline: str = "\n") -> Path:
+    quoted = (['"' + cell.replace('"', '""') + '"' for cell in row] for row in rows)
+    path.write_text(newline.join(map(",".join, quoted)), "utf-8", newline="")
     return path
 
 
-def _line(cells: list[str]) -> str:
-    return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
+def cells(rows: int = 4) -> list[list[str]]:
+    history = make_history(rows)
+    columns = {**history.columns, TARGET.name: history.targets}
+    return [list(map(cell_of, row)) for row in zip(*(columns[name] for name in NAMES), strict=True)]
 
 
-@pytest.mark.parametrize("column", ALL, ids=[each.name for each in ALL])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(st.tuples(*map(values_of, ALL)), min_size=1, max_size=5))
+def test_a_row_is_read_as_it_was_written_and_derived_from_as_in_serving(
+    rows: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "history.csv", NAMES, *(list(map(cell_of, row)) for row in rows))
+    read = read_history(path)
+    assert (read.targets, read.data.rows) == ([row[-1] for row in rows], len(rows))
+    for number, row in enumerate(rows):
+        known = dict(zip(NAMES, row, strict=True))
+        inputs = Inputs(**{name: known[name] for name in Inputs.model_fields})
+        looked_up = LookedUp(**{name: known[name] for name in LookedUp.model_fields})
+        features = {each.name: read.columns[each.name][number] for each in FEATURES}
+        assert Features(**features) == assemble(inputs, looked_up)
+
+
+@pytest.mark.parametrize("column", ALL, ids=NAMES)
 def test_a_cell_that_does_not_fit_is_named(column: Column, tmp_path: Path) -> None:
     for cell in WRONG[column.datatype] + ([] if column.optional else [""]):
-        path = _write(tmp_path / "history.csv", (2, column.name, cell))
+        rows = cells()
+        rows[2][NAMES.index(column.name)] = cell
         with pytest.raises(ModelError) as caught:
-            read_history(path)
+            read_history(write(tmp_path / "history.csv", NAMES, *rows))
         assert f"line 4, {column.name}: " in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
 
 
-def test_an_integer_may_be_written_as_a_float(tmp_path: Path) -> None:
-    for column in FEATURES:
-        if column.datatype == "INT64":
-            path = _write(tmp_path / "history.csv", (1, column.name, "7.0"))
-            assert read_history(path).columns[column.name][1] == 7
-
-
 def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
-    history = make_history(3)
-    columns = {TARGET.name: history.targets, "note": ["x\ny"] * 3, **history.columns}
-    rows = zip(*columns.values(), strict=True)
-    text = [_line(list(columns)), *(_line([cell_of(value) for value in row]) for row in rows)]
-    path = tmp_path / "history.csv"
-    path.write_text("\ufeff" + "\r\n".join(text), "utf-8", newline="")
-    read = read_history(path)
+    rows = [[*reversed(row), "x\ny"] for row in cells()]
+    path = write(tmp_path / "history.csv", [*reversed(NAMES), "note"], *rows, newline="\r\n")
+    path.write_bytes("\ufeff".encode() + path.read_bytes())
+    read, history = read_history(path), make_history(4)
     assert (read.columns, read.targets) == (history.columns, history.targets)
 
 
@@ -101,46 +95,53 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         (b"", "missing"),
-        (b"other\n1\n", "missing"),
         (b"\xff\xfe", "not UTF-8"),
-        (",".join(each.name for each in (*ALL, TARGET)).encode(), "twice"),
-        ((",".join(each.name for each in ALL) + "\n1,2,3,4,5,6,7" + ",8" * 50).encode(), "line 2"),
-        ((",".join(each.name for each in ALL) + '\n"').encode(), "end of data"),
+        (",".join([*NAMES, TARGET.name]).encode(), "twice"),
+        ((",".join(NAMES) + "\n1,2,3,4,5,6,7" + ",8" * 50).encode(), "line 2"),
+        ((",".join(NAMES) + '\n"').encode(), "end of data"),
+        (None, "No such file"),
     ],
-    ids=["empty", "other columns", "not text", "a column twice", "ragged", "unclosed quote"],
 )
-def test_a_file_that_is_no_history_is_refused(content: bytes, fault: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_history_is_rejected(
+    content: bytes | None, fault: str, tmp_path: Path
+) -> None:
     path = tmp_path / "history.csv"
-    path.write_bytes(content)
+    if content is not None:
+        path.write_bytes(content)
     with pytest.raises(ModelError, match=fault) as caught:
         read_history(path)
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="No such file"):
-        read_history(tmp_path / "none.csv")
-
-
 def test_provenance_stays_with_a_file_that_was_changed(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "history.csv", make_history(3))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert read_history(path).data == Data(
-        source="history.csv", synthetic=False, sha256=digest, rows=3
-    )
-    said = {"source": "nowhere", "synthetic": True, "sha256": digest, "caveat": "made up"}
-    (tmp_path / "provenance.json").write_text(json.dumps(said))
-    as_told = read_history(path)
-    assert as_told.data == Data.model_validate({**said, "rows": 3})
-    assert as_told.warning is None
-    told = {**said, "sha256": "other", "license": "CC0-1.0"}
-    (tmp_path / "provenance.json").write_text(json.dumps(told))
-    changed = read_history(path)
-    source = "history.csv, changed since: nowhere"
-    assert changed.data == Data.model_validate({**said, "source": source, "rows": 3})
-    assert changed.warning
-    assert "provenance.json does not describe this history.csv" in changed.warning
-    for wrong in ("{", "[]", json.dumps({"sha256": digest})):
+    data = Data(source="history.csv", synthetic=False, sha256=digest, rows=3)
+    assert read_history(path).data == data
+    read = read_history(write_provenance(path, caveat="of the tests"))
+    made_up = {"source": "made up", "synthetic": True, "caveat": "of the tests"}
+    assert (read.data, read.warning) == (data.model_copy(update=made_up), None)
+    read = read_history(write_provenance(path, sha256="another", license="CC0-1.0"))
+    source = "history.csv, changed since: made up"
+    assert read.data == data.model_copy(update={"source": source, "synthetic": True})
+    assert "provenance.json does not describe this history.csv" in str(read.warning)
+    for wrong in ("{", "[]", '{"source": "made up"}'):
         (tmp_path / "provenance.json").write_text(wrong)
         with pytest.raises(ModelError, match="provenance"):
             read_history(path)
+
+
+@pytest.mark.parametrize("convert", [lambda columns: columns, to_arrays], ids=["lists", "arrays"])
+def test_a_derived_feature_is_computed_from_the_values_of_its_own_row(
+    convert: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake_assemble(inputs: Inputs, looked_up: LookedUp) -> SimpleNamespace:
+        return SimpleNamespace(summary=json.dumps({**dict(inputs), **dict(looked_up)}))
+
+    monkeypatch.setattr(columns_module, "Derived", SimpleNamespace(model_fields={"summary": None}))
+    monkeypatch.setattr(columns_module, "assemble", fake_assemble)
+    history = make_history(20).columns
+    columns = {each.name: convert(history)[each.name] for each in INPUTS}
+    rows = zip(*(history[name] for name in columns), strict=True)
+    expected = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert [json.loads(each) for each in add_derived(columns)["summary"]] == expected

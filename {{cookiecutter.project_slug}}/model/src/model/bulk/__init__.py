@@ -1,1 +1,1 @@
-"""Predictions for rows in bulk: a table in, a table out, and a file of what was set aside."""
+"""Predictions for files of rows: a table in, a table out, and a file of the rows rejected."""

@@ -1,11 +1,10 @@
-"""Predictions for a file of rows: in constant memory, and from where it was left when it is killed.
+"""Predictions for a file of rows, in constant memory; a job that was killed is resumed.
 
-What is unfinished stands in a folder beside the output, `OUTPUT.part`. Bytes that were appended
-there count once `progress.json` says so, which is replaced after they are on the disk; who goes on
-cuts the files back to that, and reads on from there. The final names appear at the end.
+Until it is done, a folder beside the output, `OUTPUT.part`, holds its rows as Arrow streams. What
+was appended to them counts once it is on the disk and `progress.json` says so; a resumed job cuts
+them back to that, and reads on from there.
 """
 
-import csv
 import fcntl
 import hashlib
 import json
@@ -19,34 +18,23 @@ from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from contract import FEATURES
-from model.bulk.csv_table import CsvTable
-from model.bulk.parquet_table import ParquetTable
-from model.bulk.predicting import predict
-from model.bulk.results import FORMATS, Results, rejected_head, rejected_lines
-from model.bulk.tables import BLOCK, ROWS, Place, Table
-from model.engines.loading import Model as Engine
+from contract import INPUTS
+from model.bulk import reading
+from model.bulk.predicting import is_readable, predict
+from model.bulk.reading import CsvTable, ParquetTable, Place
+from model.bulk.writing import WRITERS, Results, write_table
+from model.engines.loading import Model
 from model.errors import ModelError
 
-SAVE_EVERY = 1.0
-"""Seconds of work that are lost at most when the process is killed."""
+SAVE_SECONDS = 1.0
+"""Work that is lost at most when the process is killed."""
 TABLES: dict[str, type[CsvTable | ParquetTable]] = {".csv": CsvTable, ".parquet": ParquetTable}
-LAYOUT = 1
-"""Of what is in the folder; another one is not gone on with."""
+Streams = tuple[BinaryIO, BinaryIO]
 
 
 class Progress(NamedTuple):
-    """How far a job is.
+    """How far a job is: where the next batch begins, bytes in its streams, rows of each kind."""
 
-    Attributes:
-        job: a digest of all that its results follow from.
-        place: where the next batch begins.
-        sizes: bytes of the output and of the rejected rows.
-        predicted: rows that have a prediction.
-        rejected: rows that were set aside.
-    """
-
-    job: str
     place: Place
     sizes: tuple[int, int] = (0, 0)
     predicted: int = 0
@@ -57,186 +45,165 @@ class Job:
     """Predictions for a file of rows.
 
     Args:
-        engine: what predicts.
+        model: what predicts.
         source: a CSV or a Parquet file.
         output: where the predictions go, in either format; by default beside the source.
         overwrite: whether the output may be there already.
 
     Attributes:
         output: where the predictions go.
-        rejects: where the rows that are set aside go, if there are any.
-        size: the offset at which the last batch ends.
+        rejects: where the rejected rows go, if there are any.
+        size: the offset of the place at which the last batch ends.
 
     Raises:
         ModelError: it cannot be done; nothing was written.
     """
 
     def __init__(
-        self, engine: Engine, source: Path, output: Path | None = None, *, overwrite: bool = False
+        self, model: Model, source: Path, output: Path | None = None, *, overwrite: bool = False
     ) -> None:
-        kind = _kind(source)
-        self.output = output or source.with_name(f"{source.stem}.predictions{kind}")
+        self.output = output or source.with_name(f"{source.stem}.predictions{source.suffix}")
         stem = self.output.stem.removesuffix(".predictions")
         self.rejects = self.output.with_name(f"{stem}.rejected.csv")
-        self._engine = engine
-        self._source = source
+        self._model, self._source = model, source
         self._folder = self.output.with_name(f"{self.output.name}.part")
-        self._parts = self._folder / "output", self._folder / "rejected.csv"
-        try:
-            self._as_found = _state(source)
+        self._paths = self._folder / "predicted.arrow", self._folder / "rejected.arrow"
+        with _explained(source):
+            self._found = _state(source)
             self._table = _open(source)
-            self._results = Results(self._table.schema, engine.manifest)
-            self._format = FORMATS[_kind(self.output)](self._results.schema)
+            self._results = Results(self._table.schema, model.manifest)
+            writer = WRITERS[_format(self.output)]  # which may not support the type of a column
+            writer(pa.BufferOutputStream(), self._results.predicted).close()
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ModelError(f"{source}: {error.strerror or error}") from None
-        except (ValueError, csv.Error) as error:  # Arrow's errors are among the former
-            raise ModelError(f"{source}: {' '.join(str(error).split())}") from None
         self.size = self._table.size
-        facts = [LAYOUT, ROWS, BLOCK, digest, engine.manifest.version, _kind(self.output)]
-        self._digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        self._facts = [digest, model.manifest.version, reading.BATCH_ROWS, reading.BLOCK_BYTES]
         for path in filter(Path.exists, (self.output, self.rejects)):
             if path.samefile(source):
-                raise ModelError(f"{path}: is what is to be read; say another --output")
+                raise ModelError(f"{path}: is what is to be read; give another --output")
             if not overwrite and self._saved() is None:
-                raise ModelError(f"{path}: is there already; move it away, or say --overwrite")
+                raise ModelError(f"{path}: is there already; move it away, or give --overwrite")
 
     def run(self) -> Generator[Progress, None, None]:
-        """Predict, from where it was left; how far it is, at first and after each batch.
+        """Predict, from where the job was left; how far it is, at first and after each batch.
 
         Raises:
             ModelError: it cannot go on, and why.
         """
-        try:
-            with self._locked():
-                progress = self._saved() or Progress(self._digest, self._table.start)
+        remedy = "; once that is put right, the same command goes on where it was"
+        with _explained(f"{self._source} to {self.output}", remedy), self._streams() as streams:
+            progress = self._saved() or Progress(self._table.start)
+            yield progress
+            for after in self._append(streams, progress):
+                progress = after
                 yield progress
-                if not progress.sizes[0] or progress.place.offset < self.size:
-                    for after in self._work(progress):
-                        progress = after
-                        yield progress
-                self._finish(progress)
-        except OSError as error:
-            where, fault = error.filename or self._folder, error.strerror or error
-            raise ModelError(
-                f"{where}: {fault}; once that is put right, the same command goes on where it was"
-            ) from None
-        except pa.ArrowException as error:
-            raise ModelError(f"{self._folder}: {' '.join(str(error).split())}") from None
+            if progress.rejected:
+                write_table(self._paths[1], self.rejects)
+            else:
+                self.rejects.unlink(missing_ok=True)  # of what is overwritten
+            write_table(self._paths[0], self.output)
+            shutil.rmtree(self._folder)
 
-    def _work(self, progress: Progress) -> Iterator[Progress]:
-        """Append the results of what is left."""
-        with self._parts[0].open("ab") as output, self._parts[1].open("ab") as rejects:
-            files = output, rejects
-            for file, size in zip(files, progress.sizes, strict=True):
-                file.truncate(size)
-                file.seek(size)
-            if not progress.sizes[0]:
-                output.write(self._format.head())
-                rejects.write(rejected_head(self._table.schema))
-            since = monotonic()
-            for batch in self._table.batches(progress.place):
-                good, answer, faults = predict(self._engine, batch.cells)
-                if answer is not None:
-                    output.write(self._format.lines(self._results.of(batch, good, answer)))
-                if faults or batch.malformed:
-                    rejects.write(rejected_lines(batch, faults))
-                progress = progress._replace(
-                    place=batch.end,
-                    predicted=progress.predicted + len(good),
-                    rejected=progress.rejected + len(faults) + len(batch.malformed),
-                )
-                if monotonic() - since >= SAVE_EVERY:
-                    progress = self._save(progress, files)
-                    since = monotonic()
-                yield progress
-            if _state(self._source) != self._as_found:
-                raise ModelError(f"{self._source}: changed while it was read; start again")
-            self._save(progress, files)
+    @contextmanager
+    def _streams(self) -> Iterator[Streams]:
+        """What is appended to, for this process alone."""
+        self._folder.mkdir(exist_ok=True)
+        with self._paths[0].open("ab") as predicted, self._paths[1].open("ab") as rejected:
+            try:
+                fcntl.flock(predicted, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(predicted.fileno()), self._paths[0].stat()):
+                    raise BlockingIOError  # the one that had it has finished, and another began
+            except BlockingIOError:
+                raise ModelError(f"{self.output}: another process is writing it") from None
+            yield predicted, rejected
 
-    def _save(self, progress: Progress, files: tuple[BinaryIO, BinaryIO]) -> Progress:
+    def _append(self, streams: Streams, progress: Progress) -> Iterator[Progress]:
+        """Append what is left to be done."""
+        schemas = self._results.predicted, self._results.rejected
+        for stream, size, schema in zip(streams, progress.sizes, schemas, strict=True):
+            stream.truncate(size)
+            stream.seek(size)
+            if not size:
+                stream.write(schema.serialize())
+        saved = monotonic()
+        for batch in self._table.batches(progress.place):
+            parts, faults = predict(self._model, batch)
+            for rows, predictions in parts:
+                streams[0].write(self._results.predict(batch, rows, predictions).serialize())
+            if faults:
+                streams[1].write(self._results.reject(batch, faults).serialize())
+            progress = progress._replace(
+                place=batch.end,
+                predicted=progress.predicted + batch.cells.num_rows - len(faults),
+                rejected=progress.rejected + len(faults),
+            )
+            if monotonic() - saved >= SAVE_SECONDS:
+                progress, saved = self._save(streams, progress), monotonic()
+            yield progress
+        if _state(self._source) != self._found:
+            raise ModelError(f"{self._source}: changed while it was read; start again")
+        yield self._save(streams, progress)
+
+    def _save(self, streams: Streams, progress: Progress) -> Progress:
         """Make what was appended count."""
-        for file in files:
-            file.flush()
-            os.fsync(file.fileno())
-        progress = progress._replace(sizes=(files[0].tell(), files[1].tell()))
+        progress = progress._replace(sizes=(streams[0].tell(), streams[1].tell()))
         new = self._folder / "progress.new"
-        with new.open("w", encoding="utf-8") as text:
-            json.dump(progress._asdict(), text)
-            text.flush()
-            os.fsync(text.fileno())
+        with new.open("wb") as file:
+            file.write(json.dumps([self._facts, *progress]).encode())
+            for each in (*streams, file):
+                each.flush()
+                os.fsync(each.fileno())
         new.replace(self._folder / "progress.json")
         return progress
 
     def _saved(self) -> Progress | None:
-        """How far this job was when it was left; None when there is nothing to go on with."""
+        """How far this very job was when it was left; None if there is nothing to resume."""
         try:
-            said = json.loads((self._folder / "progress.json").read_text("utf-8"))
-            place, sizes = Place(*said.pop("place")), tuple(said.pop("sizes"))
-            progress = Progress(place=place, sizes=sizes, **said)
-            # The files of a job that is done may be in their final places.
-            if place.offset < self.size:
-                for path, size in zip(self._parts, sizes, strict=True):
-                    if path.stat().st_size < size:
-                        return None
-        except (OSError, ValueError, TypeError, KeyError):
+            facts, place, sizes, *rows = json.loads((self._folder / "progress.json").read_bytes())
+            cut = any(
+                path.stat().st_size < size for path, size in zip(self._paths, sizes, strict=True)
+            )
+        except (OSError, ValueError):
             return None
-        return progress if progress.job == self._digest else None
-
-    def _finish(self, progress: Progress) -> None:
-        """Put everything in its final place; done again, it does what is left of that."""
-        output, rejects = self._parts
-        if not progress.rejected:
-            self.rejects.unlink(missing_ok=True)  # of what is overwritten
-        elif rejects.exists():
-            rejects.replace(self.rejects)
-        if output.exists():
-            self._format.finish(output, self.output)
-        shutil.rmtree(self._folder)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The folder, for this process alone."""
-        self._folder.mkdir(exist_ok=True)
-        path = self._folder / "lock"
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                mine = os.path.samestat(os.fstat(file.fileno()), path.stat())
-            except (BlockingIOError, FileNotFoundError):
-                mine = False
-            if not mine:  # or another has finished since
-                raise ModelError(f"{self.output}: another process is writing it")
-            yield
+        if cut or facts != self._facts:
+            return None
+        return Progress(Place(*place), tuple(sizes), *rows)
 
 
-def _kind(path: Path) -> str:
-    """The suffix of a table's name.
-
-    Raises:
-        ModelError: it is of no kind that is known.
-    """
-    kind = path.suffix.lower()
-    if kind not in TABLES:
-        raise ModelError(f"{str(path)!r:.60}: a table's name ends in {' or '.join(TABLES)}")
-    return kind
+@contextmanager
+def _explained(where: object, remedy: str = "") -> Iterator[None]:
+    """Say in one line what is wrong with a file or the disk."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        fault = getattr(error, "strerror", None) or error
+        raise ModelError(f"{where}: {' '.join(str(fault).split())}{remedy}") from None
 
 
-def _open(path: Path) -> Table:
+def _open(path: Path) -> CsvTable | ParquetTable:
     """The rows in a file.
 
     Raises:
-        ValueError: naming what does not fit the contract.
+        ValueError: saying what does not fit the contract.
     """
-    table = TABLES[_kind(path)](path)
+    table = TABLES[_format(path)](path)
     names = table.schema.names
-    missing = [each.name for each in FEATURES if not each.optional and each.name not in names]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    missing = [each.name for each in INPUTS if not each.optional and each.name not in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
     for fault, which in (("has no", missing), ("has twice the", twice)):
         if which:
             raise ValueError(f"{fault} column {', '.join(which)}; its columns are {names!r:.300}")
+    for column in INPUTS:
+        if column.name in names and not is_readable(table.schema.field(column.name).type, column):
+            kind = table.schema.field(column.name).type
+            raise ValueError(f"column {column.name} is of type {kind}, not {column.datatype}")
     return table
+
+
+def _format(path: Path) -> str:
+    if path.suffix.lower() not in TABLES:
+        raise ValueError(f"{path.name!r:.60}: a table's name ends in {' or '.join(TABLES)}")
+    return path.suffix.lower()
 
 
 def _state(path: Path) -> tuple[int, int, int]:

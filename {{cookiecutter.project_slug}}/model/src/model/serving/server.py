@@ -22,6 +22,8 @@ from model.settings import Settings
 
 WORKER_TIMEOUT_SECONDS = 30
 """Without a sign of life from a worker until it is replaced."""
+KEEPALIVE_SECONDS = 5
+"""Without a request until a connection is closed."""
 SOCKET_PATH_BYTES = 107
 """That the address of a unix socket holds (unix(7))."""
 
@@ -95,7 +97,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "timeout": WORKER_TIMEOUT_SECONDS,
             "graceful_timeout": 10,
-            "keepalive": 5,
+            "keepalive": KEEPALIVE_SECONDS,
             "logger_class": logs.GunicornLogger,
             "loglevel": settings.log_level,
         }

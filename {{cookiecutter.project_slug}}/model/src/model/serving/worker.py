@@ -1,6 +1,6 @@
 """gunicorn's ASGI worker, corrected where idle connections make others wait.
 
-It depends on names that gunicorn does not document, so tests/test_worker.py guards what it does.
+It depends on names that gunicorn does not document, so tests/test_process.py guards what it does.
 """
 
 import asyncio

@@ -1,0 +1,213 @@
+"""Files of rows, CSV or Parquet, in batches of bounded size.
+
+Where a batch ends depends on nothing but where it begins, so that a resumed job reads the batches
+that it would have read.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice, repeat
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+BATCH_ROWS = 10_000
+"""Rows in a batch, at most."""
+BATCH_BYTES = 2**21
+"""Bytes of a Parquet file that become one batch, about."""
+BLOCK_BYTES = 2**20
+"""Bytes of a CSV file that are looked at together; no row is longer."""
+
+BOM = b"\xef\xbb\xbf"
+CELL = rb'(?: [^",\r\n][^,\r\n]* | (?:"[^"]*")* )'
+ROWS = rb"(?: (?: [^\"\r\n]* | CELL (?: , CELL )* ) \r*\n ){1,%d}"
+"""Rows, blank lines among them; Arrow tells whether they have as many cells as they must."""
+LINE = rb"""
+      (?P<blank> \r*\n )
+    | (?P<row> CELLS \r*\n )
+    | (?P<cut> (?!\Z) (?: (?: CELL , )* (?: CELL | (?: "[^"]*" )* "[^"]* ) \r*\Z | [^\n]*\Z ) )
+    | (?P<uneven> CELL (?: , CELL )* \r*\n )
+    | (?P<malformed> [^\n]*\n )
+"""
+"""What stands where a row begins; `cut` is the end of a block that may be the beginning of one."""
+FAULTS = {
+    "row": "is not UTF-8",
+    "cut": "has a quote that is not closed, or is too long",
+    "uneven": "has more or fewer cells than the header",
+    "malformed": "has quotes that do not match, or a carriage return outside of quotes",
+}
+Numbers = npt.NDArray[np.int64]
+
+
+class Place(NamedTuple):
+    """What comes before a batch: bytes of a CSV file or rows of a Parquet file; rows; lines."""
+
+    offset: int = 0
+    row: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows, in their order.
+
+    Attributes:
+        start, end: where it begins, and where the next batch does.
+        cells: of each row: strings in a CSV file; null where there is nothing.
+        malformed: what is wrong with a line that is no row, by position; its cells are null.
+        lines: the number of the line on which each row of a CSV file begins.
+    """
+
+    start: Place
+    end: Place
+    cells: pa.RecordBatch
+    malformed: dict[int, str]
+    lines: Iterable[int | None]
+
+
+class CsvTable:
+    """A CSV file as RFC 4180 has it, in UTF-8 with a header; lines may end in LF alone.
+
+    Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
+
+    Attributes:
+        schema: the columns, as the batches have them.
+        start: where the first batch begins.
+        size: the offset at which the last one ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = path.stat().st_size
+        with path.open("rb") as file:
+            data = self._block(file, 0)
+        header = _compiled(ROWS % 1).match(data, len(BOM) * data.startswith(BOM))
+        if header is None or not header[0].strip():
+            raise ValueError("line 1 is not a header")
+        names = pyarrow.csv.read_csv(pa.BufferReader(header[0])).column_names
+        self.schema = pa.schema([(name, pa.string()) for name in names])
+        self.start = Place(header.end(), 0, header[0].count(b"\n"))
+        self._rows = _compiled(ROWS % BATCH_ROWS)
+        self._line = _compiled(LINE, len(names))
+
+    def batches(self, place: Place) -> Iterator[Batch]:
+        """The batches from this place on; fewer when the file has become shorter."""
+        with self._path.open("rb") as file:
+            while data := self._block(file, place.offset):
+                malformed: dict[int, str] = {}
+                rows = self._rows.match(data)
+                end = rows.end() if rows else 0
+                try:
+                    cells = self._read(data[:end])
+                except pa.ArrowInvalid:  # none, more or fewer cells, or not UTF-8
+                    lines, end = self._lines(file, data, place.offset)
+                    malformed = _malformed(lines)
+                    nulls = b'""' + b"," * (len(self.schema) - 1) + b"\n"
+                    good = [nulls if at in malformed else line[0] for at, line in enumerate(lines)]
+                    cells = self._read(b"".join(good))
+                newlines = data.count(b"\n", 0, end) + (end > len(data))
+                offset = min(place.offset + end, self.size)
+                after = Place(offset, place.row + cells.num_rows, place.line + newlines)
+                numbers = islice(self._numbers(data, place.line + 1), cells.num_rows)
+                yield Batch(place, after, cells, malformed, numbers)
+                place = after
+
+    def _block(self, file: BinaryIO, offset: int) -> bytes:
+        """What stands here; a newline is added at the end of a file that has none."""
+        file.seek(offset)
+        data = file.read(min(BLOCK_BYTES, self.size - offset))
+        ended = offset + len(data) < self.size or data.endswith(b"\n")
+        return data if ended or not data else data + b"\n"
+
+    def _read(self, rows: bytes) -> pa.RecordBatch:
+        """The cells of rows; ArrowInvalid if it cannot be."""
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(b"\n" * bool(rows) + rows),  # Arrow drops a BOM at the very start
+            pyarrow.csv.ReadOptions(
+                column_names=self.schema.names, block_size=len(rows) + 1, use_threads=False
+            ),
+            pyarrow.csv.ParseOptions(newlines_in_values=True),
+            pyarrow.csv.ConvertOptions(
+                column_types=self.schema, strings_can_be_null=True, null_values=[""]
+            ),
+        )
+        columns = [column.combine_chunks() for column in table.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _lines(self, file: BinaryIO, data: bytes, offset: int) -> tuple[list[re.Match[bytes]], int]:
+        """What stands at the start of a block, whatever it is, and where that ends."""
+        lines = list(islice(self._line.finditer(data), BATCH_ROWS))
+        end = lines[-1].end()
+        if lines[-1].lastgroup == "cut":
+            end = lines[-1].start()
+            if end and offset + len(data) < self.size:
+                lines.pop()  # it begins the next batch, with a whole block to look at
+            else:  # its line is malformed, however long that is
+                file.seek(offset + end)
+                while (piece := file.readline(BLOCK_BYTES)) and not piece.endswith(b"\n"):
+                    pass
+                end = file.tell() - offset
+        return [line for line in lines if line.lastgroup != "blank"], end
+
+    def _numbers(self, data: bytes, number: int) -> Iterator[int]:
+        for line in self._line.finditer(data):
+            if line.lastgroup != "blank":
+                yield number
+            number += line[0].count(b"\n")
+
+
+class ParquetTable:
+    """A Parquet file, with the attributes of a `CsvTable`; the offset of a place counts rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with pyarrow.parquet.ParquetFile(path) as file:
+            self.size = file.metadata.num_rows
+            found = file.schema_arrow
+        self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in found])
+        self.start = Place()
+        self._batch_rows = min(BATCH_ROWS, 1 + self.size * BATCH_BYTES // path.stat().st_size)
+
+    def batches(self, place: Place) -> Iterator[Batch]:
+        """The batches from this place on."""
+        done = 0
+        unbuffered = {"buffer_size": BLOCK_BYTES, "pre_buffer": False}  # no whole row groups
+        with pyarrow.parquet.ParquetFile(self._path, **unbuffered) as file:
+            for cells in file.iter_batches(self._batch_rows, use_threads=False):
+                done += cells.num_rows
+                if done > place.row:
+                    end = Place(done, done)
+                    yield Batch(place, end, cells.cast(self.schema), {}, repeat(None))
+                    place = end
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type that stands for the same values without a dictionary, a view or large offsets."""
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    texts = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return pa.string() if texts or pa.types.is_null(kind) else kind
+
+
+def _compiled(pattern: bytes, width: int = 1) -> re.Pattern[bytes]:
+    pattern = pattern.replace(b"CELLS", b" , ".join([b"CELL"] * width))
+    return re.compile(pattern.replace(b"CELL", CELL), re.VERBOSE)
+
+
+def _malformed(lines: list[re.Match[bytes]]) -> dict[int, str]:
+    faults: dict[int, str] = {}
+    for position, line in enumerate(lines):
+        with suppress(UnicodeDecodeError):
+            line[0].decode()
+            if line.lastgroup == "row":
+                continue
+        text = line[0].partition(b"\n")[0].decode("utf-8", "backslashreplace").rstrip("\r")
+        faults[position] = f"{FAULTS[line.lastgroup or '']}: {text!r:.200}"
+    return faults

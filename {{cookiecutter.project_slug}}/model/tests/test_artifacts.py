@@ -1,0 +1,127 @@
+"""Whatever is wrong with an artifact is found before its model is loaded, and said in one line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+
+from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, ArtifactError, Data
+from model.artifacts.store import Store
+from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
+from model.engines.loading import Model
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def copy(store: Store, path: Path) -> Path:
+    """A copy of the current version, to damage."""
+    return Path(shutil.copytree(store.folder(), path / store.current()))
+
+
+@pytest.fixture
+def folder(store: Store, tmp_path: Path) -> Path:
+    return copy(store, tmp_path)
+
+
+def edit(folder: Path, change: Change) -> None:
+    """Change the manifest and its digest, as one who knows how both are made."""
+    path = folder / MANIFEST_FILE
+    manifest = json.loads(path.read_text("utf-8"))
+    change(manifest)
+    data = Data.model_validate(manifest["data"])
+    manifest["version"] = version_of(data, manifest["packages"], manifest["files"])
+    content = json.dumps(manifest).encode()
+    path.write_bytes(content)
+    (folder / DIGEST_FILE).write_text(digest_line(content))
+
+
+def refusal(folder: Path) -> str:
+    """Why this folder is not loaded."""
+    with pytest.raises(ArtifactError) as caught:
+        Model.load(folder)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(folder) in str(caught.value)
+    return str(caught.value)
+
+
+class Bomb:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_model_that_was_exchanged_is_never_unpickled(
+    uncompiled_store: Store, tmp_path: Path
+) -> None:
+    folder, mark = copy(uncompiled_store, tmp_path), tmp_path / "it ran"
+    joblib.dump(Bomb(mark), folder / MODEL_FILE)
+    assert "not the file that was stored" in refusal(folder)
+    assert not mark.exists()
+    joblib.load(folder / MODEL_FILE)
+    assert mark.exists()  # it would have run
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, ONNX_FILE, DIGEST_FILE])
+def test_one_changed_bit_or_a_missing_file_is_found(name: str, folder: Path) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    assert "that was stored" in refusal(folder)
+    (folder / name).unlink()
+    assert name in refusal(folder)
+
+
+CHANGES: dict[str, Change] = {
+    MODEL_FILE: lambda manifest: manifest.update(files={}),
+    "contract": lambda manifest: manifest.update(signature="0" * 16),
+    "self-test": lambda manifest: manifest["self_test"]["predictions"][0].clear(),
+}
+
+
+@pytest.mark.parametrize("fault", CHANGES)
+def test_a_version_that_is_not_what_its_manifest_says_is_rejected(fault: str, folder: Path) -> None:
+    edit(folder, CHANGES[fault])
+    assert fault in refusal(folder)
+
+
+def test_a_pickle_needs_the_packages_that_made_it_and_a_graph_does_not(
+    folder: Path, uncompiled_store: Store, tmp_path: Path
+) -> None:
+    def made_by(folder: Path, name: str, version: str) -> Path:
+        edit(folder, lambda manifest: manifest["packages"].update({name: version}))
+        return folder
+
+    pickle = copy(uncompiled_store, tmp_path / "uncompiled")
+    Model.load(made_by(pickle, "numpy", ".".join([*np.__version__.split(".")[:2], "99"])))
+    for package in (("numpy", "1.26.4"), ("numpy", "2.40.1"), ("scikit-learn", "1.2.3")):
+        assert f"made by {' '.join(package)}" in refusal(made_by(pickle, *package))
+        assert "make train" in refusal(pickle)
+        Model.load(made_by(folder, *package))
+
+
+def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> None:
+    manifest = store.read()
+    files = {name: (store.folder() / name).read_bytes() for name in manifest.files}
+    other = Store(tmp_path / "store")
+    with pytest.raises(OSError, match="no/folder"):
+        other.add(manifest, {"no/folder": b""})
+    assert list(other.path.iterdir()) == []  # what cannot be written leaves nothing behind
+    with pytest.raises(ArtifactError, match="make train"):
+        other.current()
+    assert other.add(manifest, files)
+    assert not other.add(manifest.model_copy(update={"python": "3.99"}), files)
+    assert other.read(manifest.version) == manifest
+    assert other.add(manifest.model_copy(update={"version": "0" * 12}), {})
+    for version in (manifest.version, "0" * 12):
+        other.promote(version)
+        assert other.folder() == other.path / version
+    assert {each.name for each in other.path.iterdir()} == {"current", manifest.version, "0" * 12}
