@@ -103,7 +103,7 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux alone can wait")
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_connections_that_say_nothing_hold_nobody_up(url: str, tmp_path: Path) -> None:
+def test_silent_connections_hold_no_thread(url: str, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": url, "WORKERS": "1", "THREADS": "2"}
     with served(tmp_path, **environment) as (process, send), ExitStack() as silent:
         assert send("GET", "/livez").status == 200

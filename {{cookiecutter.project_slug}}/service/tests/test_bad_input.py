@@ -23,7 +23,7 @@ OUTCOME_PATH = f"{PATH}/1/outcome"
 
 @pytest.fixture(autouse=True)
 def nothing_is_stored(service: Service) -> Iterator[None]:
-    """A row is there, and after the test it is as it was, alone."""
+    """There is one row; after the test it is unchanged and still the only one."""
     service.place()
     before = service.rows(PLURAL)
     yield
@@ -82,5 +82,5 @@ def test_an_unknown_path(service: Service, path: str) -> None:
 
 
 def test_a_fault_of_the_service_is_a_500_that_says_nothing(service: Service) -> None:
-    service.predictor.error = RuntimeError("the secret of the house")
+    service.predictor.error = RuntimeError("a secret")
     assert "secret" not in check(service.post(NEW), 500)

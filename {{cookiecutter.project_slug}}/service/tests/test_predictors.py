@@ -128,10 +128,10 @@ def test_another_contract(way: Way) -> None:
     assert signature() in str(fault_of(way.predictor().check))
 
 
-def test_nobody_there(way: Way) -> None:
+def test_a_model_that_is_not_there(way: Way) -> None:
     url = way.url.replace("artifacts", "elsewhere").replace(".sock", ".other")
     with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # where nobody listens, nor can begin to
+        silent.bind(("127.0.0.1", 0))  # where no server listens, nor can start to
         if "://127" in url:
             url = f"{url.rpartition(':')[0]}:{silent.getsockname()[1]}"
         assert faults_of(way.predictor(url)) == {"unreachable"}
