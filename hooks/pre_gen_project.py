@@ -1,4 +1,4 @@
-"""Check every answer, say every fault in one line each, and set the checked history aside.
+"""Check every answer, print one line per fault, and stage the checked history.
 
 The history is staged in the new project's folder, in the form in which post_gen places it.
 """
@@ -37,6 +37,7 @@ CATEGORY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 BOOLS = dict.fromkeys(("true", "yes", "1"), "true") | dict.fromkeys(("false", "no", "0"), "false")
 
 PYTHON = " ".join(keyword.kwlist).lower()
+# The service quotes its names, but people who query its database by hand do not.
 SQL = """
     add all alter analyse analyze and any array as asc asymmetric authorization autoincrement
     between binary both case cast check collate collation column commit concurrently constraint
@@ -132,7 +133,7 @@ def slug_faults() -> Iterator[str]:
 
 
 def name_faults(name: str, taken: dict[str, str]) -> Iterator[str]:
-    """The faults of a name that becomes an identifier; `taken` tells which names who has."""
+    """The faults of a name that becomes an identifier; `taken` has, by owner, the names in use."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         yield f"{short(name)} is not snake_case (a-z, 0-9, _; a letter first)"
     if len(name) > LONGEST_NAME:
@@ -213,10 +214,10 @@ def history_faults() -> Iterator[str]:
 def places(history: str) -> list[Path]:
     """Where a path may lead.
 
-    A relative one starts where the user called. Hooks run elsewhere, so the shell's PWD tells; who
-    calls without a shell, from another folder than PWD, is served by the output folder (by default
-    the caller's own) and its parent. During an update by cruft, which knows no output folder, the
-    history is also found where it was placed before.
+    A relative path starts where the user called. Hooks run elsewhere, so it is the shell's PWD. For
+    calls without a shell, from another folder than PWD, the output folder (by default the caller's
+    own) and its parent are tried as well. During an update by cruft, which knows no output folder,
+    the history is also found where it was placed before.
     """
     path = Path(os.path.expanduser(history))
     called = Path(os.environ.get("PWD", ""))

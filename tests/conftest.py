@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 TEMPLATE = Path(__file__).parent.parent
-collect_ignore = ["machinery"]  # it runs in a stamped-out project
 
 DEFAULTS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
 ANSWERS = DEFAULTS | {
@@ -26,7 +25,7 @@ Stamp = Callable[..., Path]
 
 
 class StampFailed(Exception):
-    """The answers were refused; the message is all that was printed."""
+    """The answers were rejected; the message is all that was printed."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Good answers are taken, bad ones refused: all faults at once, and nothing left behind."""
+"""Good answers are taken, bad ones rejected: all faults at once, and nothing left behind."""
 
 import hashlib
 import os
@@ -117,23 +117,23 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
         "target": ("a:bool?", "among the features"),
         "history": ("nowhere.csv", "there is no file"),
     }
-    with pytest.raises(StampFailed) as refused:
+    with pytest.raises(StampFailed) as rejected:
         stamp(tmp_path, **{answer: value for answer, (value, _) in faults.items()})
-    lines = str(refused.value).splitlines()
+    lines = str(rejected.value).splitlines()
     for answer, (_, fault) in faults.items():
         assert any(line.startswith(f"{answer}: ") and fault in line for line in lines), answer
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("slug", ["a/b", "../nearby/b", "{tmp}/absolute/b", "UPPER", "-"])
-def test_a_refused_slug_leaves_no_folder(stamp: Stamp, tmp_path: Path, slug: str) -> None:
+def test_a_rejected_slug_leaves_no_folder(stamp: Stamp, tmp_path: Path, slug: str) -> None:
     out = tmp_path / "out"
     with pytest.raises(StampFailed, match="not kebab-case"):
         stamp(out, project_slug=slug.format(tmp=tmp_path))
     assert list(tmp_path.rglob("*")) == [out]
 
 
-def test_an_old_cookiecutter_is_refused(tmp_path: Path) -> None:
+def test_an_old_cookiecutter_is_rejected(tmp_path: Path) -> None:
     metadata = tmp_path / "cookiecutter-2.6.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: cookiecutter\nVersion: 2.6.0\n")

@@ -1,4 +1,4 @@
-"""The history: what is refused, how it is placed, what is said of where it came from."""
+"""The history: what is rejected, how it is placed, what is said of where it came from."""
 
 import csv
 import hashlib
@@ -112,12 +112,12 @@ def test_first_cell_that_does_not_fit_is_named(column: str, cell: str) -> None:
         (to_csv([HEADER], [[*row[:4], "a"] for row in rows()]).encode(), "one class only, 'a'"),
     ],
 )
-def test_what_is_no_history_is_refused(content: bytes, fault: str) -> None:
+def test_what_is_no_history_is_rejected(content: bytes, fault: str) -> None:
     assert any(fault in line for line in faults(content)), faults(content)
 
 
 @pytest.mark.usefixtures("scratch")
-def test_one_class_of_a_bool_is_refused_in_any_spelling() -> None:
+def test_one_class_of_a_bool_is_rejected_in_any_spelling() -> None:
     table = [[*row[:4], ("yes", "1", "TRUE")[n % 3]] for n, row in enumerate(rows())]
     (fault,) = faults(to_csv([HEADER], table).encode(), target="outcome:bool")
     assert "one class only, 'true'" in fault
@@ -256,10 +256,10 @@ def test_examples_come_from_the_later_part(stamp: Stamp, tmp_path: Path) -> None
 
     readme = (project / "README.md").read_text("utf-8")
     assert "EXAMPLE_" not in readme
-    told = [json.loads(echoed(quoted)) for quoted in re.findall(r"-d ('[^']*')", readme)]
+    shown = [json.loads(echoed(quoted)) for quoted in re.findall(r"-d ('[^']*')", readme)]
     outcome = {"outcome": examples[0].pop("outcome")}
-    assert examples[0] in told
-    assert outcome in told
+    assert examples[0] in shown
+    assert outcome in shown
 
 
 def echoed(words: str) -> str:
@@ -318,7 +318,7 @@ def test_cookiecutter_as_a_library_takes_a_relative_path(stamp: Stamp, tmp_path:
     assert (tmp_path / "order-wait-times" / "data" / "history.csv").is_file()
 
 
-def test_a_refused_history_leaves_nothing(stamp: Stamp, tmp_path: Path) -> None:
+def test_a_rejected_history_leaves_nothing(stamp: Stamp, tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text(with_cell("visits", "x"))
     with pytest.raises(StampFailed, match=r"'h\.csv' column 'visits' has 'x' in row 3 \(line 4\)"):
         stamp(tmp_path, history="h.csv", **FIELDS)
@@ -326,7 +326,7 @@ def test_a_refused_history_leaves_nothing(stamp: Stamp, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("scratch")
-def test_a_refused_history_is_not_left_in_a_project_that_was_there() -> None:
+def test_a_rejected_history_is_not_left_in_a_project_that_was_there() -> None:
     Path("mine.csv").write_text(with_cell("visits", "x"))
     hook = load_hook(**ANSWERS | FIELDS | {"history": str(Path.cwd() / "mine.csv")})
     with pytest.raises(SystemExit, match="Nothing is stamped out"):

@@ -1,4 +1,4 @@
-"""Names that the stamped code has itself are refused as answers, whatever code comes later."""
+"""Names that the stamped code has itself are rejected as answers, whatever code comes later."""
 
 import ast
 import itertools

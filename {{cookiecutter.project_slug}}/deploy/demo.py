@@ -32,12 +32,12 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port for one server; as long as it is bound here, nobody else is given it."""
+    """A port for one server; while it is bound here, no other process gets it."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
-        if sys.platform != "linux":  # where it would keep the server from it, too
+        if sys.platform != "linux":  # where the server could not have it either
             holder.close()
         yield port
 

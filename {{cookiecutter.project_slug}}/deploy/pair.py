@@ -64,7 +64,7 @@ class Pair:
         if here or in_process:
             self._train_the_first()
         else:
-            print(f"starting no model server: {self.settings.model_url} is not ours to start")
+            print(f"starting no model server: {self.settings.model_url} runs elsewhere")
         self._do(f"{venv}/bin/service", "migrate")
         try:
             if here:

@@ -53,21 +53,21 @@ def run(unit: str, *arguments: object, **environment: str) -> str:
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port for one server; as long as it is bound here, nobody else is given it."""
+    """A port for one server; while it is bound here, no other process gets it."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
-        if sys.platform != "linux":  # where it would keep the server from it, too
+        if sys.platform != "linux":  # where the server could not have it either
             holder.close()
         yield port
 
 
-def wait_until(holds: Callable[[], Any], otherwise: Callable[[], object], within: float) -> Any:
-    """What holds, once it does; within so many seconds, or it fails with what is said otherwise."""
+def wait_until(holds: Callable[[], Any], message: Callable[[], object], within: float) -> Any:
+    """The first true result; after so many seconds without one, a failure with this message."""
     deadline = time.monotonic() + within
     while not (found := holds()):
-        assert time.monotonic() < deadline, otherwise()
+        assert time.monotonic() < deadline, message()
         time.sleep(0.05)
     return found
 

@@ -1,4 +1,4 @@
-"""Nobody but the service reaches the model."""
+"""The service alone reaches the model."""
 
 import stat
 

@@ -152,7 +152,7 @@ def test_a_server_that_accepts_no_connection() -> None:
 
 def test_a_host_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     with raw_serving(("127.0.0.1", 0)) as (way, _), socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # where nobody listens, nor can begin to
+        silent.bind(("127.0.0.1", 0))  # where no server listens, nor can start to
         addresses = [silent.getsockname(), ("127.0.0.1", int(way.url.rpartition(":")[2]))]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)

@@ -82,3 +82,28 @@ def test_the_page_asks_nothing_of_other_hosts(service: Service) -> None:
         part.close()
     for link in ("docs/../../__init__.py", "docs/%2e%2e/%2e%2e/__init__.py", "docs/nothing.js"):
         assert service.client.get(f"/{link}").status_code == 404
+
+
+BODIES: list[tuple[int, bytes]] = [
+    *((400, body) for body in (b"", b"{", b"nonsense", b"\xff\xfe", b"[]", b"null", b"1")),
+    (400, json.dumps(json.dumps(NEW)).encode()),
+    (400, b"[" * 200_000),
+    (400, b'{"a": ' * 100_000),
+    (400, b'{"a": ' + b"9" * 5000 + b"}"),
+    (413, b'{"a": "' + b"x" * 2**20 + b'"}'),
+    (413, json.dumps(NEW).encode().ljust(2**20 + 1)),
+]
+
+
+@pytest.mark.parametrize("path", [PATH, OUTCOME_PATH])
+def test_a_body_that_is_no_object_or_too_long(service: Service, path: str) -> None:
+    for status, body in BODIES:
+        check(service.client.post(path, data=body, content_type="application/json"), status)
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "x", "text/json"]
+)
+def test_a_body_of_another_content_type(service: Service, content_type: str | None) -> None:
+    body = json.dumps(NEW).encode()
+    check(service.client.post(PATH, data=body, content_type=content_type), 415)

@@ -2,12 +2,9 @@
 
 import copy
 import json
-import os
 import socket
 import socketserver
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +14,6 @@ from threading import Event, Thread
 from typing import Any
 
 from sqlalchemy import event
-from urllib3 import HTTPConnectionPool
 
 from contract import (
     FEATURES,
@@ -248,47 +244,6 @@ def serving(
         listener.shutdown()
         thread.join()
         listener.server_close()
-
-
-@contextmanager
-def reserved_port() -> Iterator[int]:
-    """A port for one server; as long as it is bound here, nobody else is given it."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        port = holder.getsockname()[1]
-        if sys.platform != "linux":  # where it would keep the server from it, too
-            holder.close()
-        yield port
-
-
-COMMAND = Path(sys.executable).with_name("service")
-
-
-@contextmanager
-def served(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
-    """`service serve` as a process that logs to `folder/log`; a function to send it requests."""
-    log = folder / "log"
-    with reserved_port() as port:
-        variables = {"PORT": str(port), "LOG_FORMAT": "json", "TMPDIR": str(folder), **environment}
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [COMMAND, "serve"], cwd=folder, env={**os.environ, **variables}, stderr=file
-            )
-        try:
-            wait_until(lambda: "Listening at" in log.read_text() or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            pool = HTTPConnectionPool("127.0.0.1", port, timeout=20, retries=False, maxsize=8)
-
-            def send(method: str, path: str, **options: Any) -> Any:
-                headers = {"Connection": "close", **options.pop("headers", {})}
-                return pool.request(method, path, headers=headers, **options)
-
-            yield process, send
-            pool.close()
-        finally:
-            process.terminate()
-            process.wait(PATIENCE_SECONDS)
 
 
 MODELS: dict[str, FakeModel] = {}

@@ -1,17 +1,14 @@
-"""The `service` command, and the service as a process."""
+"""The `service` command."""
 
 import csv
 import json
-import os
-import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from conftest import Service
-from support import COMMAND, NEW, OUTCOME, PATH, SPARSE, TOKEN, served, serving, wait_until
+from support import NEW, OUTCOME, PATH, SPARSE
 
 from contract import INPUTS, TARGET
 from service.cli import main
@@ -106,40 +103,12 @@ def test_openapi(url: str, run: Run) -> None:
     assert PATH + "/{id}/outcome" in json.loads(out)["paths"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path: Path) -> None:
-    with serving() as (server, model_url):
-        environment = {
-            "DATABASE_URL": url,
-            "MODEL_URL": model_url,
-            "MODEL_TOKENS": f"{TOKEN},old",
-            "MODEL_TIMEOUT": "30",
-        }
-        with served(tmp_path, **environment) as (process, send), ThreadPoolExecutor() as threads:
-            assert send("GET", "/readyz").status == 200
-            assert send("POST", PATH, json=NEW).json()["metadata"]["served_by"] == "model"
-            assert list(tmp_path.glob("service-metrics-*"))
-            server.model.released.clear()
-            last = threads.submit(send, "POST", PATH, json=NEW)
-            wait_until(lambda: len(server.model.requests) == 2)
-            process.terminate()
-            wait_until(lambda: "Handling signal: term" in (tmp_path / "log").read_text())
-            server.model.released.set()
-            assert last.result().status == 201
-            assert process.wait(20) == 0
-    assert not list(tmp_path.glob("service-metrics-*"))
-    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert sum(each["event"] == "request" and each["status"] == 201 for each in events) == 2
-    assert not any(each["logger"] == "gunicorn.access" for each in events)
-
-
-@pytest.mark.slow
-def test_serve_with_invalid_settings(tmp_path: Path) -> None:
-    environment = {**os.environ, "PORT": "x", "WORKERS": "0"}
-    result = subprocess.run(
-        [COMMAND, "serve"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert (result.returncode, result.stdout) == (1, "")
-    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["PORT", "WORKERS"]
-    assert not list(tmp_path.iterdir())
+def test_serve_with_invalid_settings(
+    url: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("WORKERS", "0")
+    code, out, err = run(url, "serve")
+    assert code == 1
+    assert [line.split(":")[0] for line in (out + err).splitlines()] == ["PORT", "WORKERS"]
+    assert not (tmp_path / "var").exists()

@@ -2,7 +2,6 @@
 
 import math
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from support import (
     EXPECTED,
     GOLDEN,
@@ -48,7 +46,7 @@ class Way:
         return predictor
 
 
-NETWORK = ["http", "https", "http+unix"]
+NETWORK = ["http", "http+unix"]
 over_the_network = pytest.mark.parametrize("way", NETWORK, indirect=True)
 
 
@@ -63,15 +61,8 @@ def way(
         yield Way(MODELS["artifacts"], FakeServer(), "library:artifacts")
         MODELS.clear()
         return
-    tls = None
-    if request.param == "https":
-        authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(tls)
-        authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    socket_path = str(tmp_path / "model.sock")
-    with serving(socket_path if request.param == "http+unix" else ("127.0.0.1", 0), tls) as found:
-        server, url = found
+    address = str(tmp_path / "model.sock") if "unix" in request.param else ("127.0.0.1", 0)
+    with serving(address) as (server, url):
         yield Way(server.model, server, url)
 
 
@@ -137,10 +128,10 @@ def test_another_contract(way: Way) -> None:
     assert signature() in str(fault_of(way.predictor().check))
 
 
-def test_nobody_there(way: Way) -> None:
+def test_a_model_that_is_not_there(way: Way) -> None:
     url = way.url.replace("artifacts", "elsewhere").replace(".sock", ".other")
     with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # where nobody listens, nor can begin to
+        silent.bind(("127.0.0.1", 0))  # where no server listens, nor can start to
         if "://127" in url:
             url = f"{url.rpartition(':')[0]}:{silent.getsockname()[1]}"
         assert faults_of(way.predictor(url)) == {"unreachable"}

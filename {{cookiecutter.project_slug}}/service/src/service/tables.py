@@ -10,7 +10,7 @@ from sqlalchemy import orm
 from sqlalchemy.orm import Mapped, mapped_column
 
 ServedBy = Literal["model", "fallback", "none"]
-"""Who predicted: the model; its fallback, for when it cannot answer; or nobody."""
+"""Where a prediction comes from: the model; its fallback; or nowhere, before any has answered."""
 
 
 class Moment(sa.TypeDecorator[datetime]):
