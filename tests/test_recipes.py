@@ -211,9 +211,8 @@ def judged(project: Path) -> None:
     edit(
         project / "model/src/model/training/evaluation.py",
         '            "root_mean_squared_error"',
-        '            "median_absolute_error": metrics.median_absolute_error(',
-        "                targets, predictions.values",
-        "            ),",
+        '            "median_absolute_error": metrics.median_absolute_error('
+        "targets, predictions.values),",
         '            "root_mean_squared_error"',
     )
 

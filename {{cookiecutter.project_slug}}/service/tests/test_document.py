@@ -64,9 +64,8 @@ def test_the_document_promises_what_each_route_may_answer(document: Any) -> None
 
 def test_an_answer_has_every_field_and_the_examples_come_from_the_history(document: Any) -> None:
     schemas = document["components"]["schemas"]
-    assert ["id", "type", *NEW, TARGET.name, "metadata"] in [
-        schema["required"] for schema in schemas.values()
-    ]
+    fields = {"id", "type", *NEW, TARGET.name, "metadata"}
+    assert any(fields <= {*schema.get("required", ())} for schema in schemas.values())
     shown = [schema["examples"] for schema in schemas.values() if "examples" in schema]
     outcome = {TARGET.name: examples()[0][TARGET.name]}
     assert shown in ([[EXAMPLES[0]], [outcome]], [[outcome], [EXAMPLES[0]]])

@@ -60,7 +60,7 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
         """Place a new {{ entity }} and say what is expected of it."""
         placed = product.place(body, g.request_id)
         headers = {"Location": f"/{{ plural }}/{placed.id}"}
-        return placed.model_dump(), 201, headers
+        return placed.model_dump(mode="json"), 201, headers
 
     @api.get(
         "/{{ plural }}/<id:id>",
@@ -69,7 +69,7 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
     def look_up(path: {{ Entity }}Path) -> Any:
         """What is known of one {{ entity }}."""
         try:
-            return product.look_up(path.id).model_dump()
+            return product.look_up(path.id).model_dump(mode="json")
         except use_cases.NotFound as error:
             abort(404, str(error))
 
@@ -80,7 +80,7 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
     def record(path: {{ Entity }}Path, body: schemas.Outcome) -> Any:
         """Record how one {{ entity }} turned out."""
         try:
-            return product.record(path.id, body).model_dump()
+            return product.record(path.id, body).model_dump(mode="json")
         except use_cases.NotFound as error:
             abort(404, str(error))
         except use_cases.AlreadyRecorded as error:
