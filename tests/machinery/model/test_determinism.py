@@ -21,10 +21,10 @@ def test_every_process_makes_the_same_version_of_a_history(tmp_path: Path) -> No
     versions = {
         subprocess.run(
             [sys.executable, "-c", TRAIN, path],
-            env={**os.environ, "PYTHONHASHSEED": seed},  # by which sets are ordered
+            env={**os.environ, "PYTHONHASHSEED": seed},
             check=True,
             capture_output=True,
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "5")  # by which the set of a graph's domains is ordered in either way
     }
     assert len(versions) == 1

@@ -86,7 +86,9 @@ class Server:
     def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
         self.process = process
         self.folder = folder
-        (line,) = eventually(lambda: self.lines("event", "Listening at: "))
+        eventually(lambda: process.poll() is not None or self.lines("event", "Listening at: "))
+        assert process.poll() is None, (folder / "log").read_text("utf-8")
+        (line,) = self.lines("event", "Listening at: ")
         _, _, port = line["event"].split()[2].rpartition(":")
         self.at: At = int(port) if port.isdecimal() else folder / port
 

@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 
-from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, ArtifactError, Data
+from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, ArtifactError, Manifest
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
 from model.engines.loading import Model
@@ -33,8 +33,7 @@ def edit(folder: Path, change: Change) -> None:
     path = folder / MANIFEST_FILE
     manifest = json.loads(path.read_text("utf-8"))
     change(manifest)
-    data = Data.model_validate(manifest["data"])
-    manifest["version"] = version_of(data, manifest["packages"], manifest["files"])
+    manifest["version"] = version_of(Manifest.model_validate(manifest))
     content = json.dumps(manifest).encode()
     path.write_bytes(content)
     (folder / DIGEST_FILE).write_text(digest_line(content))

@@ -25,7 +25,12 @@ from model.errors import ModelError
 EXPECTED = f"expected_{TARGET.name}"
 NAMES = [column.name for column in INPUTS]
 TYPES = {"FP64": pa.float64(), "INT64": pa.int64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
-UNFIT = {"FP64": [float("inf")], "INT64": [2**53 + 1], "BOOL": [], "BYTES": ["a\nb", "x" * 201]}
+UNFIT: dict[str, list[Any]] = {
+    "FP64": [float("inf")],
+    "INT64": [2**53 + 1],
+    "BOOL": [],
+    "BYTES": ["a\nb", "x" * 201],
+}
 """What a Parquet file can hold and the contract cannot."""
 FEW = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40

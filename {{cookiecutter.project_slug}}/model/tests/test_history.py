@@ -138,9 +138,9 @@ def test_a_derived_feature_is_computed_from_the_values_of_its_own_row(
     def fake_assemble(inputs: Inputs, looked_up: LookedUp) -> SimpleNamespace:
         return SimpleNamespace(summary=json.dumps({**dict(inputs), **dict(looked_up)}))
 
+    history = make_history(20).columns
     monkeypatch.setattr(columns_module, "Derived", SimpleNamespace(model_fields={"summary": None}))
     monkeypatch.setattr(columns_module, "assemble", fake_assemble)
-    history = make_history(20).columns
     columns = {each.name: convert(history)[each.name] for each in INPUTS}
     rows = zip(*(history[name] for name in columns), strict=True)
     expected = [dict(zip(columns, row, strict=True)) for row in rows]

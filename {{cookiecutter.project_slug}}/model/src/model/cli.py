@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,13 @@ from model.errors import ModelError
 from model.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from model.bulk.job import Progress
     from model.engines.loading import Model
 
 SOME_REJECTED = 3
 """The exit status when rows were rejected; all others have their predictions."""
-PROGRESS_SECONDS = 10.0
-"""Between two lines of progress where there is no terminal."""
+PROGRESS_SECONDS = 5.0
+"""Between two lines of progress."""
 
 
 class Row(LookedUp, Inputs):
@@ -134,12 +134,11 @@ def promote(settings: Settings, version: str) -> None:
 def predict(
     settings: Settings, rows: str | None, version: str | None, output: Path | None, overwrite: bool
 ) -> None:
-    """Predict for ROW, a JSON object; for each line of JSON on standard input; or for the rows of a
-    FILE, .csv or .parquet.
+    """Predict for a ROW in JSON, for each line of JSON on standard input, or for a FILE of rows.
 
-    The predictions of data/rows.csv go to data/rows.predictions.csv; rows that do not fit the
-    contract go to data/rows.rejected.csv with the reason, and the exit status is 3. Stopped in the
-    middle, the same command goes on where it was.
+    A FILE is .csv or .parquet. The predictions of data/rows.csv go to data/rows.predictions.csv;
+    rows that do not fit the contract go to data/rows.rejected.csv with the reason, and the exit
+    status is 3. Stopped in the middle, the same command goes on where it was.
     """
     from model.columns import add_derived
     from model.engines.loading import Model
@@ -166,48 +165,28 @@ def _predict_file(model: "Model", file: Path, output: Path | None, overwrite: bo
 
     job = Job(model, file, output, overwrite=overwrite)
     try:
-        running = job.run()
-        progress = next(running)
-        if progress.place.row:
-            click.echo(f"going on after row {progress.place.row:,}", err=True)
-        with _rows_done(job.size, progress.place.row) as tell:
-            for progress in running:
-                tell(progress.place.offset, progress.place.row)
+        done = _show(job.run(), job.size)
     except KeyboardInterrupt:
         raise ModelError(f"{file}: stopped; the same command goes on where it was") from None
-    click.echo(f"{progress.predicted:,} rows predicted in {job.output}", err=True, nl=False)
-    if progress.rejected:
-        click.echo(f", {progress.rejected:,} rejected, in {job.rejects}", err=True)
+    rejected = f", {done.rejected:,} rejected, in {job.rejects}" if done.rejected else ""
+    click.echo(f"{done.predicted:,} rows predicted in {job.output}{rejected}", err=True)
+    if rejected:
         sys.exit(SOME_REJECTED)
-    click.echo(err=True)
 
 
-@contextmanager
-def _rows_done(size: int, before: int) -> Iterator[Callable[[int, int], None]]:
-    """What to call after each batch with the offset of its end and the rows so far.
-
-    It moves a bar on a terminal, and prints a line now and then elsewhere. The rows that were done
-    before say nothing about today's speed.
-    """
-    start = last = monotonic()
-
-    def told(rows: int) -> str:
-        return f"{rows:,} rows, {(rows - before) / (monotonic() - start):,.0f}/s"
-
-    def line(offset: int, rows: int) -> None:
-        nonlocal last
-        text = told(rows)
-        if monotonic() - last >= PROGRESS_SECONDS:
-            last = monotonic()
-            click.echo(f"{offset / max(size, 1):.0%}, {text}", err=True)
-
-    if not sys.stderr.isatty():
-        yield line
-        return
-    with click.progressbar(
-        length=size, label="predicting", file=sys.stderr, item_show_func=lambda text: text
-    ) as bar:
-        yield lambda offset, rows: bar.update(offset - bar.pos, told(rows))
+def _show(running: "Iterator[Progress]", size: int) -> "Progress":
+    """Run a job to its end; a line now and then says how far it is, and how fast it goes today."""
+    progress = next(running)
+    start = shown = monotonic()
+    if before := progress.place.row:
+        click.echo(f"going on after row {before:,}", err=True)
+    for progress in running:
+        if monotonic() - shown >= PROGRESS_SECONDS:
+            shown = monotonic()
+            offset, row = progress.place.offset, progress.place.row
+            speed = (row - before) / max(shown - start, 0.001)
+            click.echo(f"{offset / max(size, 1):4.0%}, {row:,} rows, {speed:,.0f}/s", err=True)
+    return progress
 
 
 @cli.command()

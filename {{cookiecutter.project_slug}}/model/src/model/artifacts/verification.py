@@ -4,8 +4,6 @@ The manifest vouches for the files by their digests; its own lies beside it.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -17,7 +15,6 @@ from model.artifacts.manifest import (
     ONNX_FILE,
     REMEDY,
     ArtifactError,
-    Data,
     Manifest,
     read_manifest,
 )
@@ -33,12 +30,14 @@ class VerifiedArtifact:
     manifest: Manifest
 
 
-def version_of(data: Data, packages: Mapping[str, str], files: Mapping[str, str]) -> str:
-    """Twelve hex digits of a digest over all that determines a version.
+def version_of(manifest: Manifest) -> str:
+    """Twelve hex digits of a digest over what determines a version, and what is claimed of it.
 
-    The provenance of the data is part of it: a label that is corrected makes another version.
+    A label of the data that is corrected, or another judgement, makes another version.
     """
-    parts = json.dumps([signature(), data.model_dump(), packages, files], sort_keys=True)
+    parts = manifest.model_dump_json(
+        include={"signature", "data", "packages", "evaluation", "files"}
+    )
     return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
@@ -71,7 +70,7 @@ def verify(path: Path) -> VerifiedArtifact:
         raise ArtifactError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
     _check_packages(path, manifest)
     _check_digests(path, manifest)
-    if manifest.version != version_of(manifest.data, manifest.packages, manifest.files):
+    if manifest.version != version_of(manifest):
         raise ArtifactError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
     return VerifiedArtifact(path, manifest)
 

@@ -62,6 +62,8 @@ class Job:
     def __init__(
         self, model: Model, source: Path, output: Path | None = None, *, overwrite: bool = False
     ) -> None:
+        with _explained(source):
+            self._table = _open(source)
         self.output = output or source.with_name(f"{source.stem}.predictions{source.suffix}")
         stem = self.output.stem.removesuffix(".predictions")
         self.rejects = self.output.with_name(f"{stem}.rejected.csv")
@@ -70,7 +72,6 @@ class Job:
         self._paths = self._folder / "predicted.arrow", self._folder / "rejected.arrow"
         with _explained(source):
             self._found = _state(source)
-            self._table = _open(source)
             self._results = Results(self._table.schema, model.manifest)
             writer = WRITERS[_format(self.output)]  # which may not support the type of a column
             writer(pa.BufferOutputStream(), self._results.predicted).close()
@@ -202,7 +203,7 @@ def _open(path: Path) -> CsvTable | ParquetTable:
 
 def _format(path: Path) -> str:
     if path.suffix.lower() not in TABLES:
-        raise ValueError(f"{path.name!r:.60}: a table's name ends in {' or '.join(TABLES)}")
+        raise ValueError(f"the name of a table ends in {' or '.join(TABLES)}")
     return path.suffix.lower()
 
 

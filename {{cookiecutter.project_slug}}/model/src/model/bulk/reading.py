@@ -32,8 +32,8 @@ ROWS = rb"(?: (?: [^\"\r\n]* | CELL (?: , CELL )* ) \r*\n ){1,%d}"
 LINE = rb"""
       (?P<blank> \r*\n )
     | (?P<row> CELLS \r*\n )
-    | (?P<cut> (?!\Z) (?: (?: CELL , )* (?: CELL | (?: "[^"]*" )* "[^"]* ) \r*\Z | [^\n]*\Z ) )
-    | (?P<uneven> CELL (?: , CELL )* \r*\n )
+    | (?P<uneven> (?: [^"\r\n]* | CELL (?: , CELL )* ) \r*\n )
+    | (?P<cut> (?!\Z) (?: [^\n]*\Z | (?: CELL , )* (?: CELL | (?: "[^"]*" )* "[^"]* ) \r*\Z ) )
     | (?P<malformed> [^\n]*\n )
 """
 """What stands where a row begins; `cut` is the end of a block that may be the beginning of one."""
@@ -127,7 +127,7 @@ class CsvTable:
         return data if ended or not data else data + b"\n"
 
     def _read(self, rows: bytes) -> pa.RecordBatch:
-        """The cells of rows; ArrowInvalid if it cannot be."""
+        """The cells of rows; ArrowInvalid if there are none, or Arrow cannot read them."""
         table = pyarrow.csv.read_csv(
             pa.BufferReader(b"\n" * bool(rows) + rows),  # Arrow drops a BOM at the very start
             pyarrow.csv.ReadOptions(

@@ -81,9 +81,8 @@ def train(
         files[ONNX_FILE] = graph
     on_step(STEPS[3])
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    packages = installed_packages()
     manifest = Manifest(
-        version=version_of(history.data, packages, digests),
+        version="",  # which follows from the rest
         created_at=datetime.now(UTC),
         signature=signature(),
         features={each.name: each.datatype + "?" * each.optional for each in FEATURES},
@@ -93,7 +92,7 @@ def train(
         data=history.data,
         code=describe_code(),
         python=platform.python_version(),
-        packages=packages,
+        packages=installed_packages(),
         evaluation=evaluation,
         fallback=fallback_of(history, classes).rows()[0],
         observed=observe(history),
@@ -101,7 +100,7 @@ def train(
         self_test=_self_test(history, reference),
         files=digests,
     )
-    return manifest, files
+    return manifest.model_copy(update={"version": version_of(manifest)}), files
 
 
 def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
