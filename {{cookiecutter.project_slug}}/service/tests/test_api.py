@@ -134,6 +134,7 @@ def test_of_many_who_record_at_once_one_succeeds(service: Service) -> None:
 
 
 def test_two_processes_that_meet_a_version_at_once_both_place(service: Service, url: str) -> None:
+    assert not service.rows("model_versions")  # and SQLite has its log, as after `service migrate`
     other = Service(url)
     clients = [each.app.test_client for each in (service, other) * 15]
     with ThreadPoolExecutor(8) as threads:
