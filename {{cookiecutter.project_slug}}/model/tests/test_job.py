@@ -19,7 +19,7 @@ from contract import INPUTS
 from model.artifacts.store import Store
 from model.bulk import job
 from model.bulk.job import Job
-from model.columns import Columns, to_arrays
+from model.columns import Columns, add_derived, to_arrays
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.errors import ModelError
@@ -222,7 +222,8 @@ def test_only_the_row_at_which_the_model_fails_is_rejected(
     for name in NAMES:
         rows[name][20:22] = rows[name][20:21] * 2
     predict = model.predict
-    bad = repr([to_arrays({name: rows[name] for name in NAMES})[name][20] for name in NAMES])
+    arrays = to_arrays(add_derived({name: rows[name] for name in NAMES}))
+    bad = repr([arrays[name][20] for name in NAMES])
 
     def choke(columns: Columns) -> Predictions:
         for row in zip(*(columns[name] for name in NAMES), strict=True):

@@ -60,16 +60,15 @@ def test_a_version_is_judged_on_the_later_rows(store: Store) -> None:
 
 def test_the_metrics_are_those_of_the_task() -> None:
     found = metrics_of(Predictions(np.array([1.0, 2.0, 6.0])), [1.0, 4.0, 7.0])
-    assert found == pytest.approx(
-        {"mean_absolute_error": 1, "root_mean_squared_error": (5 / 3) ** 0.5, "r2": 13 / 18}
-    )
+    right = {"mean_absolute_error": 1, "root_mean_squared_error": (5 / 3) ** 0.5, "r2": 13 / 18}
+    assert {name: found[name] for name in right} == pytest.approx(right)
     one, other = (False, True) if TASK == "binary" else ("a", "b")
     classes = [str(each).lower() for each in (one, other)]
     values = np.array([one, other, other, one], dtype=object)
     predictions = Predictions(values, classes, np.full((4, 2), 0.5))
-    assert metrics_of(predictions, [one, other, other, other]) == pytest.approx(
-        {"accuracy": 3 / 4, "balanced_accuracy": (1 + 2 / 3) / 2, "log_loss": np.log(2)}
-    )
+    found = metrics_of(predictions, [one, other, other, other])
+    right = {"accuracy": 3 / 4, "balanced_accuracy": (1 + 2 / 3) / 2, "log_loss": np.log(2)}
+    assert {name: found[name] for name in right} == pytest.approx(right)
     # A class that is not among the targets has no recall.
     assert metrics_of(predictions, [other] * 4)["balanced_accuracy"] == 0.5
 
