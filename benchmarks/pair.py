@@ -57,7 +57,7 @@ def started(way: str, database_url: str) -> Iterator[Running]:
         "WORKERS": "1",
         "PORT": str(port),
     }
-    service = f"{'deploy' if way == 'library' else 'service'}/.venv/bin/service"
+    service = f"{'dev' if way == 'library' else 'service'}/.venv/bin/service"
     run_command(service, "migrate", environment={**os.environ, **settings}, cwd=PROJECT)
     bodies = [json.dumps(row).encode() for row in sample(history())]
     target = Target(f"http://127.0.0.1:{port}/orders", {}, bodies)

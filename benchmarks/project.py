@@ -27,7 +27,7 @@ def stamp_out() -> None:
     stamp = [str(tools / "cookiecutter"), "--no-input", "--default-config"]
     run_command(*stamp, "--output-dir", BUILD, TEMPLATE)
     make = ["make", f"UV={tools / 'uv'}", f"PYTHON={sys.executable}"]
-    environments = [f"{unit}/.venv/ready" for unit in ("service", "model", "deploy")]
+    environments = [f"{unit}/.venv/ready" for unit in ("service", "model", "dev")]
     compiled = {**os.environ, "UV_COMPILE_BYTECODE": "1"}  # as in the peers' environments
     run_command(*make, *environments, environment=compiled, cwd=PROJECT)
     for name, options in {OURS: (), UNCOMPILED: ("--no-compile",)}.items():

@@ -12,8 +12,7 @@ from conftest import TEMPLATE, Stamp
 
 STAMPED = "{{cookiecutter.project_slug}}"
 PLAIN = "contract/src/contract/types.py"
-JINJA = "service/src/service/orders.py"
-SOURCE_OF_JINJA = "service/src/service/{{cookiecutter.__plural}}.py"
+JINJA = "service/src/service/use_cases.py"
 
 
 @dataclass
@@ -79,7 +78,7 @@ def test_a_file_without_jinja_is_copied_and_of_any_other_the_diff_is_shown(bench
     said = bench.carry()
     assert f"carried  {PLAIN}\n" in said
     assert f"by hand  {JINJA}: " in said
-    assert f"--- {STAMPED}/{SOURCE_OF_JINJA}\n+++ {bench.project / JINJA}\n" in said
+    assert f"--- {STAMPED}/{JINJA}\n+++ {bench.project / JINJA}\n" in said
     assert "\n+# mine\n" in said
     assert "# plain" not in said
     carried = bench.source(PLAIN)
@@ -140,15 +139,15 @@ def test_a_copy_of_other_answers_is_compared_with_them(
     answers = ["entity=box", "history=none"]
     project = stamp(tmp_path / "other", **dict(answer.split("=") for answer in answers))
     add(project / PLAIN, "# plain\n")
-    add(project / "service/src/service/boxes.py", "# mine\n")
+    add(project / JINJA, "# mine\n")
     said = bench.carry(project, *answers)
     assert said.splitlines()[0] == f"carried  {PLAIN}"
-    assert f"--- {STAMPED}/{SOURCE_OF_JINJA}\n" in said
+    assert f"--- {STAMPED}/{JINJA}\n" in said
     assert "README.md" not in said
 
-    refused = bench.run(project)
+    refused = bench.run(project, "entity=A box")
     assert refused.returncode == 1
-    assert "is no project of these answers: it has no " in refused.stderr
+    assert "could not be stamped out" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], [""], ["nowhere"], [TEMPLATE / "tests"]])

@@ -16,7 +16,14 @@ from test_projects import KINDS, Stamp, environment, on_the_bench, write_history
 
 MACHINERY = Path(__file__).parent / "machinery"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
-ALIKE = {"test_worker.py"}
+ALIKE = {
+    "test_csv_table.py",
+    "test_job.py",
+    "test_logs.py",
+    "test_open_inference.py",
+    "test_serving.py",
+    "test_worker.py",
+}
 """Suites that take long and do not depend on the answers; the default project runs them."""
 
 

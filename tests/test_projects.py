@@ -109,7 +109,7 @@ def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
 
 ON_BOTH_DATABASES = {"default", "binary with missing values", "multi-class"}
 """One kind of each task; the others save time and run on SQLite."""
-ALIKE = ("test_job.py", "test_process.py")
+ALIKE = ("test_process.py",)
 """Suites of the model that take long and do not depend on the answers; one kind runs them."""
 
 
@@ -141,7 +141,7 @@ def on_the_bench(project: Path) -> Path:
     what `test_setup_done_again_does_nothing` and `make demo` show.
     """
     bench = REPOSITORY / "build" / "bench" / os.environ.get("PYTEST_XDIST_WORKER", "main")
-    for unit in ("", "contract", "service", "model", "deploy"):
+    for unit in ("", "contract", "service", "model", "dev"):
         if (bench / unit / ".venv").exists():
             shutil.move(bench / unit / ".venv", project / unit / ".venv")
     shutil.rmtree(bench, ignore_errors=True)

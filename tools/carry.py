@@ -12,17 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cookiecutter.config import get_user_config
-from cookiecutter.generate import generate_context
-from cookiecutter.prompt import prompt_for_config
-from cookiecutter.utils import create_env_with_context
-
 TEMPLATE = Path(__file__).resolve().parent.parent
 STAMPED = TEMPLATE / "{{cookiecutter.project_slug}}"
+LANDMARK = Path("contract", "src", "contract", "features.py")
 JINJA = re.compile(rb"\{[{%#]")
-
-Sources = dict[Path, Path]
-"""Where in the template each path of a project comes from, folders included."""
 
 
 class Refused(Exception):
@@ -37,18 +30,16 @@ def carry(copy: Path, answers: list[str]) -> tuple[list[str], list[str]]:
         answers: What it was stamped out with where that is not the default, as `name=value`.
 
     Raises:
-        Refused: The folder is no project of these answers.
+        Refused: The folder is no project, or the answers are wrong.
     """
-    sources = sources_of(answers)
-    named = [path for path, source in sources.items() if STAMPED / path != source]
-    if gone := [path for path in named if not (copy / path).exists()]:
-        raise Refused(f"{copy} is no project of these answers: it has no {gone[0]}")
+    if not (copy / LANDMARK).is_file():
+        raise Refused(f"{copy} is no project: it has no {LANDMARK}")
     lines, diffs = [], []
     with tempfile.TemporaryDirectory() as scratch:
         fresh = stamp_out(Path(scratch, "out"), answers)
         before, after = (contents(folder, Path(scratch, "git")) for folder in (fresh, copy))
     for path in sorted(before.keys() | after.keys()):
-        old, new, source = before.get(path), after.get(path), source_of(path, sources)
+        old, new, source = before.get(path), after.get(path), STAMPED / path
         if new == old:
             continue
         if new is None:
@@ -64,27 +55,6 @@ def carry(copy: Path, answers: list[str]) -> tuple[list[str], list[str]]:
             shutil.copy2(copy / path, source)
             lines.append(f"carried  {path}")
     return lines, diffs
-
-
-def sources_of(answers: list[str]) -> Sources:
-    """The template's paths by the names that they get in a project of these answers."""
-    context = generate_context(
-        str(TEMPLATE / "cookiecutter.json"),
-        get_user_config()["default_context"],
-        dict(answer.split("=", 1) for answer in answers),
-    )
-    context["cookiecutter"] = prompt_for_config(context, no_input=True)
-    environment = create_env_with_context(context)
-    relative = [path.relative_to(STAMPED) for path in STAMPED.rglob("*")]
-    named = [environment.from_string(str(path)).render(**context) for path in relative]
-    return {Path(): STAMPED} | {
-        Path(name): STAMPED / path for name, path in zip(named, relative, strict=True)
-    }
-
-
-def source_of(path: Path, sources: Sources) -> Path:
-    """Where a project's path comes from, or would if it were in the template."""
-    return sources.get(path) or source_of(path.parent, sources) / path.name
 
 
 def stamp_out(out: Path, answers: list[str]) -> Path:

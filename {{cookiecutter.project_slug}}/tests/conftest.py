@@ -140,7 +140,7 @@ class Pair:
             "MODEL_URL": self.model_url,
             "PORT": str(port),
         }
-        venv = "deploy/.venv" if self.model_url.startswith("library:") else "service/.venv"
+        venv = "dev/.venv" if self.model_url.startswith("library:") else "service/.venv"
         service = str(ROOT / venv / "bin/service")
         model = str(ROOT / "model/.venv/bin/model")
         subprocess.run(

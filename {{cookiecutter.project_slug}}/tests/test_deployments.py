@@ -46,7 +46,7 @@ def test_make_up_runs_both_until_ctrl_c(store: Path, tmp_path: Path) -> None:
         }
         with log.open("wb") as output:
             return subprocess.Popen(
-                [ROOT / "service/.venv/bin/python", "deploy/up.py"],
+                [ROOT / "service/.venv/bin/python", "dev/up.py"],
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdout=output,

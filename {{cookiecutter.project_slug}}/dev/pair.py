@@ -57,7 +57,7 @@ class Pair:
         here = url.scheme == "http+unix" or (
             url.scheme == "http" and url.hostname in LOOPBACK and url.path in ("", "/")
         )
-        venv = "deploy/.venv" if in_process else "service/.venv"
+        venv = "dev/.venv" if in_process else "service/.venv"
         if in_process:
             os.environ["MODEL_STORE"] = url.path
             self._do("make", "--silent", f"{venv}/ready")
