@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,12 @@ def stamp(tmp_path_factory: pytest.TempPathFactory) -> Stamp:
         return project
 
     return run
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for one server; while it is bound here, no other process gets it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from processes import free_port
+from conftest import reserved_port
 from test_projects import environment, on_the_bench
+from test_running import made_up
 
 Stamp = Callable[..., Path]
 pytestmark = pytest.mark.slow
@@ -58,32 +58,14 @@ def run(project: Path, command: str, **settings: str) -> str:
     return done.stdout
 
 
-def serve_one_order(project: Path, **settings: str) -> None:
+def serve_one_order(
+    project: Path, model_url: str = "http+unix://run/model.sock", **settings: str
+) -> None:
     """`make up`, an order that the model predicts, and a stop."""
-    port = free_port()
-    process = subprocess.Popen(
-        ["make", "up"],
-        cwd=project,
-        env=environment(PORT=str(port), MODEL_TIMEOUT="10", PYTHONUNBUFFERED="1", **settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    lines: list[str] = []
-    try:
-        for line in process.stdout or ():
-            lines.append(line)
-            if "Ctrl-C stops both" in line:
-                break
-        else:
-            pytest.fail("".join(lines))
-        placed = httpx.post(f"http://127.0.0.1:{port}/orders", json=ORDER, timeout=30)
+    with made_up(project, model_url, MODEL_TIMEOUT="10", **settings) as public:
+        placed = httpx.post(f"{public}/orders", json=ORDER, timeout=30)
         assert placed.status_code == 201, placed.text
         assert placed.json()["metadata"]["served_by"] == "model"
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
 
 
 def estimator(project: Path) -> None:
@@ -198,8 +180,9 @@ def database(project: Path) -> None:
 
 
 def place(project: Path) -> None:
-    serve_one_order(project, MODEL_URL=f"http://127.0.0.1:{free_port()}")
-    serve_one_order(project, MODEL_URL="library:artifacts")
+    with reserved_port() as port:
+        serve_one_order(project, f"http://127.0.0.1:{port}")
+    serve_one_order(project, "library:artifacts")
 
 
 def token(project: Path) -> None:

@@ -4,15 +4,16 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from conftest import reserved_port
 from playwright.sync_api import Page, Request, sync_playwright
 from test_projects import REPOSITORY, environment
 
@@ -42,42 +43,41 @@ class Running:
         return parsed
 
 
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def running(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The default project under `make up`."""
     project = stamp(tmp_path_factory.mktemp("running"))
-    private = f"http://127.0.0.1:{free_port()}"
-    port = free_port()
     subprocess.run(["make", "setup"], cwd=project, env=environment(), check=True)
-    process = subprocess.Popen(
-        ["make", "up"],
-        cwd=project,
-        env=environment(MODEL_URL=private, PORT=str(port), PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        lines: list[str] = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if "Ctrl-C stops both" in line:
-                break
-        else:
-            pytest.fail("".join(lines))
+    with reserved_port() as private, made_up(project, f"http://127.0.0.1:{private}") as public:
         token = (project / ".env").read_text().strip().partition("=")[2]
-        yield Running(project, f"http://127.0.0.1:{port}", private, token)
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=40)
+        yield Running(project, public, f"http://127.0.0.1:{private}", token)
+
+
+@contextmanager
+def made_up(project: Path, model_url: str, **settings: str) -> Iterator[str]:
+    """The address of a project's service under `make up`, once it says that it is ready."""
+    with reserved_port() as port:
+        process = subprocess.Popen(
+            ["make", "up"],
+            cwd=project,
+            env=environment(MODEL_URL=model_url, PORT=str(port), PYTHONUNBUFFERED="1", **settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        lines: list[str] = []
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                if "Ctrl-C stops both" in line:
+                    break
+            else:
+                pytest.fail("".join(lines))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

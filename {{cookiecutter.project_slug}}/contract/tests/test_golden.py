@@ -1,8 +1,11 @@
 """The wire format is what it was: golden messages, word for word."""
 
+import csv
 from dataclasses import asdict
+from pathlib import Path
 
 from contract import FEATURES, TARGET, Features, Inputs, Prediction, examples, golden
+from contract.pin import examples_of, pin
 from contract.tensors import columns_of, inputs_of, outputs_of, predictions_of
 
 CURRENT = golden()[-1]
@@ -48,3 +51,20 @@ def test_examples_fit_the_contract() -> None:
         inputs = {name: value for name, value in row.items() if name in Inputs.model_fields}
         Inputs.model_validate(inputs)
         assert TARGET.name in row
+
+
+def test_pinning_the_contract_again_gives_the_same_messages() -> None:
+    assert {"number": CURRENT.number, **pin()} == asdict(CURRENT)
+
+
+def test_examples_are_taken_from_the_latest_rows_of_a_history(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    rows = [
+        {name: "" if value is None else str(value) for name, value in row.items()}
+        for row in examples()
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows([rows[0]] * 20 + rows)
+    assert examples_of(path)[:4] == examples()[:4]
