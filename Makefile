@@ -42,6 +42,7 @@ lock: .venv/ready ## pin what the pyproject.toml files ask for, the stamped-out 
 	$(LOCK) --group template -o requirements.txt
 	$(LOCK) --group template --group test -c requirements.txt -o requirements-test.txt
 	$(LOCK) --group clients -o requirements-clients.txt
+	$(LOCK) --group machinery -c "$(STAMPED)/service/requirements-dev.txt" -o requirements-machinery.txt
 	rm -rf build/order-wait-times
 	.venv/bin/cookiecutter . --no-input -o build
 	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv UPGRADE=$(UPGRADE) lock

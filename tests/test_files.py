@@ -1,4 +1,4 @@
-"""Exactly these files are stamped out, named for the team's entity."""
+"""Exactly these files are stamped out, whatever the answers."""
 
 import subprocess
 from collections.abc import Callable
@@ -184,7 +184,7 @@ def test_exactly_these_files_are_stamped_out(stamp: Stamp, tmp_path: Path) -> No
     assert files(stamp(tmp_path)) == FILES.split()
 
 
-def test_other_answers_move_only_what_bears_a_name(stamp: Stamp, tmp_path: Path) -> None:
+def test_other_answers_name_no_other_files(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path, entity="box", history="none")
     assert files(project) == sorted({*FILES.split()} - {"data/sample-license.txt"})
 

@@ -9,12 +9,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from test_projects import KINDS, Stamp, environment, on_the_bench, write_history
 
 MACHINERY = Path(__file__).parent / "machinery"
+NEEDS = Path(__file__).parent.parent / "requirements-machinery.txt"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
     "test_csv_table.py",
@@ -38,6 +40,11 @@ def test_the_machinery_of_a_unit_works(unit: str, kind: str, stamp: Stamp, tmp_p
     project = on_the_bench(stamp(tmp_path / "out", **answers))
     subprocess.run(
         ["make", "--silent", f"{unit}/.venv/ready"], cwd=project, env=environment(), check=True
+    )
+    subprocess.run(
+        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--require-hashes"]
+        + ["--python", project / unit / ".venv", "-r", NEEDS],
+        check=True,
     )
     suites = sorted(path for path in (MACHINERY / unit).glob("*.py"))
     for suite in suites:

@@ -51,7 +51,7 @@ KINDS: dict[str, dict[str, str]] = {
         "project_name": "Patient Readmissions",
         "entity": "patient",
         "features": "age:int? smoker:bool? ward:category? dose:float? stays:int",
-        "target": "readmitted:bool",
+        "target": "outcome:bool",
     },
     "awkward names and values": {
         "project_name": "L'été à l'hôpital",

@@ -231,8 +231,12 @@ def test_every_row_of_the_table_leads_to_a_green_check(stamp: Stamp, tmp_path: P
     project = on_the_bench(stamp(tmp_path))
     table = rows_of((project / "README.md").read_text("utf-8"))
     assert len(table) == len(RECIPES)
-    shorten_history(project)
     run(project, "make setup")
+    examples = project / "contract/src/contract/examples.json"
+    stamped = examples.read_bytes()
+    assert "unchanged" in run(project, "make golden")
+    assert examples.read_bytes() == stamped
+    shorten_history(project)
     for (what, (where, then)), (begin, follow) in zip(table.items(), RECIPES.items(), strict=True):
         assert what.startswith(begin), what
         for path in re.findall(r"`([a-z]+/[\w/]+\.py)`", where):
@@ -245,3 +249,5 @@ def test_every_row_of_the_table_leads_to_a_green_check(stamp: Stamp, tmp_path: P
     assert "median_absolute_error" in run(project, "model/.venv/bin/model show")
     assert len(list((project / "contract/src/contract/golden").iterdir())) == 2
     print(run(project, "make check"))
+    with pytest.raises(AssertionError, match="Required test coverage"):
+        run(project, "cd contract && .venv/bin/pytest --cov --cov-report= tests/test_types.py")

@@ -1,6 +1,7 @@
 """`make field NAME=tip:float?`: one more input, in the contract, the table and a migration."""
 
 import ast
+import keyword
 import os
 import re
 import subprocess
@@ -9,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel
-from sqlalchemy import inspect
 
 from contract import FEATURES, TARGET, features
 from service import schemas, tables
@@ -22,7 +22,13 @@ TYPES = {
     "category": ("Category", "str"),
 }
 """The type in the contract and in the table."""
-TABLE = next(each.class_ for each in tables.Base.registry.mappers if TARGET.name in each.columns)
+USED = ("bool", "dict", "float", "int", "self", "str")
+"""Built-in names that stand in the classes to which a field is added."""
+TABLE = next(
+    each.class_
+    for each in tables.Base.registry.mappers
+    if {TARGET.name, "recorded_at"} <= {*each.columns.keys()}
+)
 
 
 def parse(field: str) -> tuple[str, str]:
@@ -32,12 +38,14 @@ def parse(field: str) -> tuple[str, str]:
         ValueError: what is wrong with it.
     """
     name, _, kind = field.partition(":")
-    answer = getattr(schemas, TABLE.__name__)
-    taken = {*inspect(TABLE).columns.keys(), *answer.model_fields}
-    taken |= {column.name for column in FEATURES}
+    answer = getattr(schemas, TABLE.__name__).model_fields
+    metadata = schemas.Metadata.model_fields
+    taken = {*vars(tables), *vars(schemas), *vars(features), *vars(TABLE), *USED}
+    taken |= {*answer, *metadata, *(column.name for column in FEATURES)}
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         raise ValueError(f"{name!r} is not snake_case (a-z, 0-9, _; a letter first; at most 40)")
-    if name in taken or hasattr(BaseModel, name) or name.startswith("model_"):
+    is_pydantic = hasattr(BaseModel, name) or name.startswith("model_")
+    if name in taken or is_pydantic or keyword.iskeyword(name):
         raise ValueError(f"{name!r} is taken")
     if kind.removesuffix("?") not in TYPES:
         raise ValueError(f"the type {kind!r} is none of {' '.join(f'{each}?' for each in TYPES)}")

@@ -58,7 +58,7 @@ PLANTED = {
         ("model.training.history", "sqlalchemy"),
         ("model.serving.app", "flask"),
     ],
-    "the model has floors": [
+    "the model has layers": [
         ("model.errors", "model.settings"),
         ("model.settings", "model.logs"),
         ("model.logs", "model.columns"),
@@ -89,7 +89,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What import-linter says once all of them are planted, and a module on no floor."""
+    """What import-linter says once all of them are planted, and a module in no layer."""
     folder = copy(tmp_path_factory.mktemp("planted"))
     for module, imported in (pair for pairs in PLANTED.values() for pair in pairs):
         path = folder / module.partition(".")[0] / "src" / f"{module.replace('.', '/')}.py"
@@ -121,8 +121,8 @@ def test_a_forbidden_import_is_found(wall: str, module: str, imported: str, repo
     assert any(edge in section(report, wall) for edge in edges), report
 
 
-def test_a_module_on_no_floor_is_found(report: str) -> None:
-    assert "- model.elsewhere\n" in section(report, "the model has floors")
+def test_a_module_in_no_layer_is_found(report: str) -> None:
+    assert "- model.elsewhere\n" in section(report, "the model has layers")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from strategies import values
 
 from contract import FEATURES, Derived, Features, Inputs, LookedUp, assemble
-from contract.signature import columns_of
+from contract.signature import fields_of
 
 
 def rows(part: type[Inputs] | type[LookedUp]) -> st.SearchStrategy[Inputs | LookedUp]:
     """Any instance of a part of the features."""
-    return st.builds(part, **{column.name: values(column) for column in columns_of(part)})
+    return st.builds(part, **{column.name: values(column) for column in fields_of(part)})
 
 
 def test_each_feature_comes_from_one_place() -> None:

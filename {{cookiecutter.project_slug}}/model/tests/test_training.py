@@ -13,9 +13,8 @@ from contract.types import EXACT
 from model.artifacts.store import Store
 from model.columns import add_derived, to_arrays
 from model.engines.predictions import Predictions
-from model.engines.sklearn import to_frame
 from model.errors import ModelError
-from model.pipeline import CATEGORIES, NUMBERS, build_pipeline
+from model.pipeline import build_pipeline
 from model.training.evaluation import metrics_of
 from model.training.fitting import classes_of, fit
 from model.training.history import History
@@ -131,9 +130,3 @@ def test_a_pipeline_that_fails_on_what_the_contract_allows_is_rejected() -> None
 
     with pytest.raises(ModelError, match=r"allows.*unknown category.*build_pipeline"):
         train(make_history(), build=build, compiled=False)
-
-
-def test_the_pipeline_uses_every_feature_of_the_contract() -> None:
-    frame = to_frame(to_arrays(make_history(3).columns))
-    assert sorted(NUMBERS) == sorted(frame.select_dtypes("float64"))
-    assert sorted(CATEGORIES) == sorted(frame.select_dtypes("object"))

@@ -40,12 +40,12 @@ def _column(name: str, field: FieldInfo) -> Column:
     return Column(name, datatype, optional=type(None) in kinds)
 
 
-def columns_of(part: type[BaseModel]) -> tuple[Column, ...]:
+def fields_of(part: type[BaseModel]) -> tuple[Column, ...]:
     """The columns for the fields of a model."""
     return tuple(_column(*item) for item in part.model_fields.items())
 
 
-FEATURES = columns_of(Features)
+FEATURES = fields_of(Features)
 """What the model predicts from, in the order of the contract."""
 
 INPUTS = tuple(column for column in FEATURES if column.name not in Derived.model_fields)

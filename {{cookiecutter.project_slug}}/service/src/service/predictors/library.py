@@ -1,7 +1,7 @@
 """The model in the service's own process: a folder with an artifact, opened by a library.
 
 The package that brings the library registers an entry point in the group `predictor.engine`, named
-`library`: a function that takes the folder and returns a `LibraryModel`.
+`library`: a function that takes the folder and returns a `InProcessModel`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from service.predictors.port import Answer, PredictorError
 log = structlog.get_logger(__name__)
 
 
-class LibraryModel(Protocol):
+class InProcessModel(Protocol):
     """A model that speaks the Open Inference Protocol in dictionaries."""
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Library:
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(connections, "model")
         self._opening = Lock()
-        self._model: LibraryModel | None = None
+        self._model: InProcessModel | None = None
 
     def open(self) -> None:
         """See `Predictor.open`."""
@@ -81,7 +81,7 @@ class Library:
         """See `Predictor.check`."""
         check_metadata(self._call(self._open().metadata))
 
-    def _open(self) -> LibraryModel:
+    def _open(self) -> InProcessModel:
         with self._opening:
             if self._model is None:
                 try:

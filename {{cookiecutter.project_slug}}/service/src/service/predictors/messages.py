@@ -81,7 +81,7 @@ def _check_signature(parameters: dict[str, Any]) -> None:
     theirs = parameters.get("signature")
     if theirs not in (None, signature()):
         raise PredictorError(
-            "signature", f"the model keeps contract {theirs!r:.40}, the service {signature()!r}"
+            "signature", f"the model was built for contract {theirs!r:.40}, not {signature()!r}"
         )
 
 
