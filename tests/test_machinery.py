@@ -41,9 +41,9 @@ def test_the_machinery_of_a_unit_works(unit: str, kind: str, stamp: Stamp, tmp_p
     subprocess.run(
         ["make", "--silent", f"{unit}/.venv/ready"], cwd=project, env=environment(), check=True
     )
+    uv, venv = Path(sys.executable).with_name("uv"), project / unit / ".venv"
     subprocess.run(
-        [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--require-hashes"]
-        + ["--python", project / unit / ".venv", "-r", NEEDS],
+        [uv, "pip", "install", "--quiet", "--python", venv, "--require-hashes", "-r", NEEDS],
         check=True,
     )
     suites = sorted(path for path in (MACHINERY / unit).glob("*.py"))

@@ -40,7 +40,7 @@ def test_a_field_may_have_any_type_and_is_optional(field: Any, kind: str) -> Non
     + [column.name for column in FEATURES],
 )
 def test_a_name_that_would_break_the_project_is_rejected(field: Any, name: str) -> None:
-    with pytest.raises(ValueError, match="taken|snake_case"):
+    with pytest.raises(ValueError, match=r"taken|snake_case"):
         field.parse(f"{name}:float?")
 
 
