@@ -94,11 +94,11 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "missing"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"", "not a header"),
+        (b"\xff\xfe", "utf-8"),
         (",".join([*NAMES, TARGET.name]).encode(), "twice"),
         ((",".join(NAMES) + "\n1,2,3,4,5,6,7" + ",8" * 50).encode(), "line 2"),
-        ((",".join(NAMES) + '\n"').encode(), "end of data"),
+        ((",".join(NAMES) + '\n"').encode(), "line 2: has a quote"),
         (None, "No such file"),
     ],
 )

@@ -42,7 +42,7 @@ def add_derived(columns: Columns) -> Columns:
     """
     if not Derived.model_fields:
         return columns
-    inputs = [_values(columns[column.name], column) for column in INPUTS]
+    inputs = [to_values(columns[column.name], column) for column in INPUTS]
     derived: dict[str, list[Any]] = {name: [] for name in Derived.model_fields}
     for row in zip(*inputs, strict=True):
         known = dict(zip((column.name for column in INPUTS), row, strict=True))
@@ -55,7 +55,8 @@ def add_derived(columns: Columns) -> Columns:
     return {**columns, **derived}
 
 
-def _values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
+def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
+    """A column as float, int, bool or str per row, None where it is missing."""
     if not isinstance(values, np.ndarray):
         return values
     if column.datatype == "BYTES":

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from model.errors import ModelError
+
 BATCH_ROWS = 10_000
 """Rows in a batch, at most."""
 BATCH_BYTES = 2**21
@@ -72,19 +74,53 @@ class Batch:
     lines: Iterable[int | None]
 
 
-class CsvTable:
-    """A CSV file as RFC 4180 has it, in UTF-8 with a header; lines may end in LF alone.
-
-    Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
+class Table:
+    """A file of rows.
 
     Attributes:
         schema: the columns, as the batches have them.
         start: where the first batch begins.
         size: the offset at which the last one ends.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
     """
+
+    schema: pa.Schema
+    start = Place()
+    size: int
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._state = self._found()
+
+    def batches(self, place: Place) -> Iterator[Batch]:
+        """The batches from this place on.
+
+        Raises:
+            ModelError: the file was changed meanwhile.
+        """
+        yield from self._batches(place)
+        if self._found() != self._state:
+            raise ModelError(f"{self._path}: changed while it was read; start again")
+
+    def _batches(self, place: Place) -> Iterator[Batch]:
+        raise NotImplementedError
+
+    def _found(self) -> tuple[int, int, int]:
+        """What changes when a file does."""
+        found = self._path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class CsvTable(Table):
+    """A CSV file as RFC 4180 has it, in UTF-8 with a header; lines may end in LF alone.
+
+    Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.size = path.stat().st_size
         with path.open("rb") as file:
             data = self._block(file, 0)
@@ -97,8 +133,7 @@ class CsvTable:
         self._rows = _compiled(ROWS % BATCH_ROWS)
         self._line = _compiled(LINE, len(names))
 
-    def batches(self, place: Place) -> Iterator[Batch]:
-        """The batches from this place on; fewer when the file has become shorter."""
+    def _batches(self, place: Place) -> Iterator[Batch]:
         with self._path.open("rb") as file:
             while data := self._block(file, place.offset):
                 malformed: dict[int, str] = {}
@@ -163,20 +198,18 @@ class CsvTable:
             number += line[0].count(b"\n")
 
 
-class ParquetTable:
-    """A Parquet file, with the attributes of a `CsvTable`; the offset of a place counts rows."""
+class ParquetTable(Table):
+    """A Parquet file; the offset of a place counts rows."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         with pyarrow.parquet.ParquetFile(path) as file:
             self.size = file.metadata.num_rows
             found = file.schema_arrow
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in found])
-        self.start = Place()
         self._batch_rows = min(BATCH_ROWS, 1 + self.size * BATCH_BYTES // path.stat().st_size)
 
-    def batches(self, place: Place) -> Iterator[Batch]:
-        """The batches from this place on."""
+    def _batches(self, place: Place) -> Iterator[Batch]:
         done = 0
         unbuffered = {"buffer_size": BLOCK_BYTES, "pre_buffer": False}  # no whole row groups
         with pyarrow.parquet.ParquetFile(self._path, **unbuffered) as file:
