@@ -8,12 +8,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
 
 from contract import INPUTS, Inputs, LookedUp
 from model.artifacts.manifest import Manifest
 from model.artifacts.store import Store
-from model.errors import ModelError
+from model.errors import ModelError, explained
 from model.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -150,12 +149,8 @@ def predict(
     if output or overwrite:
         raise click.UsageError("--output and --overwrite are for a FILE")
     for number, line in enumerate([rows] if rows is not None else sys.stdin, start=1):
-        try:
+        with explained(f"row {number}"):
             row = Row.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"])) or "the row"
-            raise ModelError(f"row {number}: {field}: {first['msg']}") from None
         columns = {each.name: [getattr(row, each.name)] for each in INPUTS}
         click.echo(json.dumps(model.predict(add_derived(columns)).rows()[0]))
 

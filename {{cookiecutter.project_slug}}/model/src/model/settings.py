@@ -1,6 +1,7 @@
 """Every setting of this side, from the environment or from `.env` in the working directory."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ByteSize, Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from model.errors import ModelError
+from model.errors import ModelError, faults_of
 
 
 class Settings(BaseSettings):
@@ -41,9 +42,7 @@ class Settings(BaseSettings):
     @field_validator("model_tokens")
     @classmethod
     def _can_be_sent(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(
-            token.isascii() and token.isprintable() and " " not in token for token in tokens
-        ):
+        if re.search(r"[^!-~]", "".join(tokens)):
             raise ValueError("a token is made of visible ASCII characters")
         return tokens
 
@@ -75,8 +74,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [
-            f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors()
-        ]
+        faults = (f"{name.upper()}: {fault}" for name, fault in faults_of(error))
         raise ModelError("; ".join(faults)) from None

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from contract import MODEL_NAME, TARGET
-from model.errors import ModelError
+from model.errors import explained
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.joblib"
@@ -20,10 +20,6 @@ REMEDY = "restore it, or run `make train`"
 Task = Literal["regression", "binary", "multiclass"]
 TASKS: dict[str, Task] = {"FP64": "regression", "BOOL": "binary", "BYTES": "multiclass"}
 TASK = TASKS[TARGET.datatype]
-
-
-class ArtifactError(ModelError):
-    """An artifact that must not be served."""
 
 
 class _Part(BaseModel):
@@ -125,18 +121,12 @@ class Manifest(_Part):
     files: dict[str, str]
     """SHA-256 of each file that the manifest vouches for."""
 
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """The manifest of the artifact in this folder, which is not verified.
 
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of the artifact in this folder, which is not verified.
-
-    Raises:
-        ArtifactError: there is none, or it is invalid.
-    """
-    try:
-        return Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path / MANIFEST_FILE}: {error.strerror}; {REMEDY}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        fault = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not a manifest ({fault}); {REMEDY}") from None
+        Raises:
+            ModelError: there is none, or it is invalid.
+        """
+        with explained(path / MANIFEST_FILE, REMEDY):
+            return cls.model_validate_json((path / MANIFEST_FILE).read_bytes())

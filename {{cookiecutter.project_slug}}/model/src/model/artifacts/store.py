@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from model.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest, read_manifest
+from model.artifacts.manifest import MANIFEST_FILE, Manifest
 from model.artifacts.verification import DIGEST_FILE, digest_line, verify
+from model.errors import ModelError
 
 CURRENT_FILE = "current"
 VERSION = re.compile(r"[0-9a-f]{12}")
@@ -27,22 +28,22 @@ class Store:
     def versions(self) -> list[Manifest]:
         """Every version's manifest, oldest first."""
         folders = [each for each in self.path.glob("*") if VERSION.fullmatch(each.name)]
-        return sorted(map(read_manifest, folders), key=lambda each: each.created_at)
+        return sorted(map(Manifest.read, folders), key=lambda each: each.created_at)
 
     def current(self) -> str:
         """The version that is to be served.
 
         Raises:
-            ArtifactError: there is none, or its folder is gone.
+            ModelError: there is none, or its folder is gone.
         """
         try:
             text = (self.path / CURRENT_FILE).read_text("utf-8").strip()
         except OSError:
-            raise ArtifactError(f"{self.path}: no current version; run `make train`") from None
+            raise ModelError(f"{self.path}: no current version; run `make train`") from None
         try:
             self.folder(text)
-        except ArtifactError:
-            raise ArtifactError(
+        except ModelError:
+            raise ModelError(
                 f"{self.path}: the current version {text!r:.40} is not there; run `make train`,"
                 " or `model promote` another"
             ) from None
@@ -52,17 +53,17 @@ class Store:
         """The folder of a version, by default of the current one.
 
         Raises:
-            ArtifactError: there is no such version.
+            ModelError: there is no such version.
         """
         version = self.current() if version is None else version
         folder = self.path / version
         if not VERSION.fullmatch(version) or not folder.is_dir():
-            raise ArtifactError(f"{self.path}: no version {version!r:.40}; see `model versions`")
+            raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
         return folder
 
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
-        return read_manifest(self.folder(version))
+        return Manifest.read(self.folder(version))
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
@@ -77,7 +78,7 @@ class Store:
         """
         target = self.path / manifest.version
         if target.exists():
-            with suppress(ArtifactError):
+            with suppress(ModelError):
                 verify(target)
                 return False
         self.path.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ class Store:
         """Make a version the current one.
 
         Raises:
-            ArtifactError: there is no such version.
+            ModelError: there is no such version.
         """
         self.folder(version)
         new = self.path / f".{CURRENT_FILE}-{os.getpid()}"

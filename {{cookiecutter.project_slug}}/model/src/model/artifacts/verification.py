@@ -9,15 +9,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from contract import signature
-from model.artifacts.manifest import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    ONNX_FILE,
-    REMEDY,
-    ArtifactError,
-    Manifest,
-    read_manifest,
-)
+from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, REMEDY, Manifest
+from model.errors import ModelError, explained
 
 DIGEST_FILE = "manifest.json.sha256"
 
@@ -52,26 +45,24 @@ def verify(path: Path) -> VerifiedArtifact:
     Nothing but the manifest is read as more than bytes.
 
     Raises:
-        ArtifactError: saying what is wrong and what to do about it.
+        ModelError: saying what is wrong and what to do about it.
     """
-    manifest = read_manifest(path)
-    try:
+    manifest = Manifest.read(path)
+    with explained(path / DIGEST_FILE, REMEDY):
         expected = (path / DIGEST_FILE).read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path / DIGEST_FILE}: {error.strerror}; {REMEDY}") from None
     if expected != digest_line((path / MANIFEST_FILE).read_bytes()).encode():
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
+        raise ModelError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
     if manifest.signature != signature():
-        raise ArtifactError(
+        raise ModelError(
             f"{path}: made for the contract {manifest.signature}, and this is {signature()};"
             " run `make train`"
         )
     if MODEL_FILE not in manifest.files:
-        raise ArtifactError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
+        raise ModelError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
     _check_packages(path, manifest)
     _check_digests(path, manifest)
     if manifest.version != version_of(manifest):
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
+        raise ModelError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
     return VerifiedArtifact(path, manifest)
 
 
@@ -84,7 +75,7 @@ def _check_packages(path: Path, manifest: Manifest) -> None:
     for name, parts in pickled.items():
         made_by, running = manifest.packages.get(name, "none"), installed(name)
         if made_by.split(".")[:parts] != running.split(".")[:parts]:
-            raise ArtifactError(
+            raise ModelError(
                 f"{path}: made by {name} {made_by}, and this is {running};"
                 f" run `make train`, or install {name} {made_by}"
             )
@@ -92,13 +83,10 @@ def _check_packages(path: Path, manifest: Manifest) -> None:
 
 def _check_digests(path: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
-        try:
-            with (path / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ArtifactError(f"{path / name}: {error.strerror}; {REMEDY}") from None
+        with explained(path / name, REMEDY), (path / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
-            raise ArtifactError(
+            raise ModelError(
                 f"{path / name}: not the file that was stored (digest {found[:12]}, expected"
                 f" {digest[:12]}); {REMEDY}"
             )

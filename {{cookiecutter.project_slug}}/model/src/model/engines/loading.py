@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from model.artifacts.manifest import ONNX_FILE, ArtifactError, Manifest
+from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
+from model.errors import ModelError
 
 if TYPE_CHECKING:
     from model.engines.onnx import OnnxEngine
@@ -56,7 +57,7 @@ class Model:
         """The model of the artifact in this folder: verified, loaded, and tested on its own rows.
 
         Raises:
-            ArtifactError: saying what is wrong with it.
+            ModelError: saying what is wrong with it.
         """
         artifact = verify(path)
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
@@ -64,12 +65,12 @@ class Model:
         try:
             predictions = model.predict(test.columns).rows()
         except Exception as error:  # whatever the libraries below raise for what they cannot run
-            raise ArtifactError(
+            raise ModelError(
                 f"{path}: fails its self-test ({type(error).__name__}: {error}); run `make train`"
             ) from error
         for row, (found, expected) in enumerate(zip(predictions, test.predictions, strict=True)):
             if not _is_close(found, expected):
-                raise ArtifactError(
+                raise ModelError(
                     f"{path}: predicts {found} where row {row} of its self-test expects {expected};"
                     " run `make train`"
                 )

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from model.artifacts.manifest import ONNX_FILE, ArtifactError
+from model.artifacts.manifest import ONNX_FILE
 from model.artifacts.verification import VerifiedArtifact
 from model.columns import Array
 from model.engines.predictions import Predictions, most_probable
+from model.errors import ModelError
 
 DTYPES: dict[str, Any] = {
     "tensor(double)": np.float64,
@@ -47,14 +48,14 @@ class OnnxEngine:
         """The engine of an artifact.
 
         Raises:
-            ArtifactError: this ONNX Runtime cannot run it.
+            ModelError: this ONNX Runtime cannot run it.
         """
         path, manifest = artifact.path / ONNX_FILE, artifact.manifest
         try:
             return cls(path.read_bytes(), manifest.classes or ())
         except Exception as error:  # ONNX Runtime's own kinds have no common base
             fault = " ".join(str(error).split())
-            raise ArtifactError(
+            raise ModelError(
                 f"{path}: made by onnxruntime {manifest.packages.get('onnxruntime')}, and"
                 f" {ort.__version__} cannot run it ({fault:.200}); run `make train`"
             ) from None

@@ -6,7 +6,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from model.artifacts.manifest import Code, Data
-from model.errors import ModelError
+from model.errors import explained
 
 PACKAGES = ("scikit-learn", "numpy", "pandas", "joblib", "skl2onnx", "onnx", "onnxruntime")
 GIT_TIMEOUT_SECONDS = 10
@@ -23,11 +23,9 @@ def describe_data(path: Path, sha256: str, rows: int) -> tuple[Data, str | None]
     beside = path.with_name("provenance.json")
     if not beside.exists():
         return Data(source=path.name, sha256=sha256, rows=rows, synthetic=False), None
-    try:
+    with explained(beside, kinds=(OSError, ValueError, TypeError)):
         provenance = json.loads(beside.read_text("utf-8"))
         data = Data.model_validate(provenance | {"sha256": sha256, "rows": rows})
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{beside}: is not a provenance: {error}") from None
     if provenance.get("sha256") == sha256:
         return data, None
     source = f"{path.name}, changed since: {data.source}"
