@@ -36,18 +36,15 @@ class Store:
         Raises:
             ModelError: there is none, or its folder is gone.
         """
-        try:
-            text = (self.path / CURRENT_FILE).read_text("utf-8").strip()
-        except OSError:
-            raise ModelError(f"{self.path}: no current version; run `make train`") from None
-        try:
-            self.folder(text)
-        except ModelError:
+        version = self._named()
+        if not version:
+            raise ModelError(f"{self.path}: no current version; run `make train`")
+        if not self._holds(version):
             raise ModelError(
-                f"{self.path}: the current version {text!r:.40} is not there; run `make train`,"
+                f"{self.path}: the current version {version!r:.40} is not there; run `make train`,"
                 " or `model promote` another"
-            ) from None
-        return text
+            )
+        return version
 
     def folder(self, version: str | None = None) -> Path:
         """The folder of a version, by default of the current one.
@@ -56,10 +53,9 @@ class Store:
             ModelError: there is no such version.
         """
         version = self.current() if version is None else version
-        folder = self.path / version
-        if not VERSION.fullmatch(version) or not folder.is_dir():
+        if not self._holds(version):
             raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
-        return folder
+        return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
@@ -67,8 +63,14 @@ class Store:
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
+        return self._named() == manifest.version
+
+    def _named(self) -> str:
         current = self.path / CURRENT_FILE
-        return current.exists() and current.read_text("utf-8").strip() == manifest.version
+        return current.read_text("utf-8").strip() if current.exists() else ""
+
+    def _holds(self, version: str) -> bool:
+        return bool(VERSION.fullmatch(version)) and (self.path / version).is_dir()
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> bool:
         """Store a version for good; False when it was there already, which is left as it is.

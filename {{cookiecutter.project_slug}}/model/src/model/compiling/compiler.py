@@ -33,14 +33,13 @@ def compile_pipeline(
     for name, numbers in NUMBERS.items():
         try:
             graph = convert(reference.pipeline, numbers)
-            proof = prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
+            compiled = OnnxEngine(graph, reference.classes)
+            return graph, prove(reference, compiled, graph, rows)
         except Mismatch as mismatch:
             faults.append(f"compiled for {name}, {mismatch}")
         except Exception as error:  # converters and ONNX Runtime raise whatever comes to them
             fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
             faults.append(f"for {name}, {fault:.200}")
-        else:
-            return graph, Compilation(rows=proof.rows, worst=proof.worst)
     return None, Compilation(reason="; ".join(faults))
 
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from contract import FEATURES, Column
 from model.columns import Array, row_count
 from model.engines.loading import Engine
-from model.engines.predictions import Predictions
 
 HISTORY_ROWS = 200_000
 PART_ROWS = 20_000
@@ -97,10 +96,10 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
             placed[each.name] = np.where(owner == number, values, base[each.name])
         return placed
 
-    start = reference.predict(place(below))
+    start = reference.predict(place(below)).numbers
     while (below + 1 < above).any():
         middle = (below >> 1) + (above >> 1) + (below & above & 1)
-        same = _equal(reference.predict(place(middle)), start)
+        same = (reference.predict(place(middle)).numbers == start).all(axis=1)
         below, above = np.where(same, middle, below), np.where(same, above, middle)
     return _joined([place(below - 1), place(below), place(above)])
 
@@ -126,14 +125,6 @@ def _values(ordinals: Integers, column: Column) -> Floats:
         return ordinals.astype(np.float64)
     bits = np.where(ordinals < 0, np.iinfo(np.int64).min - ordinals, ordinals)
     return bits.view(np.float64)
-
-
-def _equal(one: Predictions, other: Predictions) -> npt.NDArray[np.bool_]:
-    """Which rows have the same prediction, to the bit."""
-    if one.probabilities is None or other.probabilities is None:
-        return np.equal(one.values, other.values)
-    equal: npt.NDArray[np.bool_] = (one.probabilities == other.probabilities).all(axis=1)
-    return equal
 
 
 def _present(rows: Rows, column: Column) -> Floats:

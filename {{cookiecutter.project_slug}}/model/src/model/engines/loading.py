@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import structlog
 
 from model.artifacts.manifest import ONNX_FILE, Manifest
@@ -83,7 +84,7 @@ class Model:
             ArithmeticError: the model predicted something that is no finite number.
         """
         predictions = self.engine.predict(to_arrays(columns))
-        if not predictions.is_finite():
+        if not np.isfinite(predictions.numbers).all():
             raise ArithmeticError("the model predicted something that is not a finite number")
         return predictions
 

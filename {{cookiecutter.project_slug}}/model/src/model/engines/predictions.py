@@ -26,10 +26,10 @@ class Predictions:
     classes: Sequence[str] = ()
     probabilities: npt.NDArray[np.float64] | None = None
 
-    def is_finite(self) -> bool:
-        """Whether every number is finite, as JSON demands."""
-        numbers = self.values if self.probabilities is None else self.probabilities
-        return bool(np.isfinite(numbers).all())
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """What was computed: the probabilities, or for a regression the values [rows, 1]."""
+        return self.values[:, None] if self.probabilities is None else self.probabilities
 
     def part(self, rows: slice | npt.NDArray[np.intp]) -> "Predictions":
         """The predictions for some of the rows, given as a slice or by their numbers."""

@@ -8,8 +8,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate, chain, pairwise
-from time import perf_counter
+from timeit import repeat
 from typing import Any, TypeVar
 
 from model.columns import Columns, row_count
@@ -55,23 +56,16 @@ class Batcher:
 
 def quick_rows(model: Model) -> int:
     """How many rows the model predicts within `LOOP_SECONDS`; 0 when one row takes longer."""
-    columns = model.manifest.self_test.columns
-    alone, together = (
-        _seconds(model, {name: [values[0]] * rows for name, values in columns.items()})
-        for rows in (1, SAMPLE_ROWS)
-    )
+
+    def seconds(rows: int) -> float:
+        test = model.manifest.self_test
+        sample = {name: [values[0]] * rows for name, values in test.columns.items()}
+        # The shortest of three times is the one that nothing disturbed.
+        return min(repeat(partial(model.predict, sample), number=1, repeat=3))
+
+    alone, together = seconds(1), seconds(SAMPLE_ROWS)
     each = max((together - alone) / (SAMPLE_ROWS - 1), 1e-7)
     return 0 if alone > LOOP_SECONDS else 1 + int((LOOP_SECONDS - alone) / each)
-
-
-def _seconds(model: Model, columns: Columns) -> float:
-    """How long a prediction takes when nothing disturbs it."""
-    times = []
-    for _ in range(3):
-        start = perf_counter()
-        model.predict(columns)
-        times.append(perf_counter() - start)
-    return min(times)
 
 
 async def call_on_loop(function: Callable[..., T], *arguments: Any) -> T:

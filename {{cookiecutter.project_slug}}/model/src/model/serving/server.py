@@ -86,9 +86,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings, bind: str) -> None:
         self._settings = settings
-        self._options: dict[str, Any] = {
-            "bind": bind,
-            "workers": settings.model_workers,
+        self._bind = bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set the options."""
+        options: dict[str, Any] = {
+            "bind": self._bind,
+            "workers": self._settings.model_workers,
             "worker_class": GunicornWorker,
             "asgi_loop": "asyncio",
             "http_parser": "python",
@@ -99,13 +104,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 10,
             "keepalive": KEEPALIVE_SECONDS,
             "logger_class": logs.GunicornLogger,
-            "loglevel": settings.log_level,
+            "loglevel": self._settings.log_level,
         }
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set the options."""
-        for name, value in self._options.items():
+        for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
