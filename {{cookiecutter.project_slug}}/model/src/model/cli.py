@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -195,36 +195,32 @@ def serve(settings: Settings) -> None:
 
 def _describe(store: Store, manifest: Manifest) -> None:
     """Print what a person asks first about a version."""
-    data, evaluation = manifest.data, manifest.evaluation
-    lines: dict[str, Any] = {
-        "version": f"{manifest.version}{' (current)' if store.is_current(manifest) else ''}",
+    data, code = manifest.data, manifest.code
+    compiled, evaluation = manifest.compiled, manifest.evaluation
+    dirty = ", with changes that are not committed" if code and code.dirty else ""
+    engine = f"scikit-learn, not compiled: {compiled.reason}"
+    if not compiled.reason:
+        engine = f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"
+        engine += f" (relative error at most {compiled.worst:.1g})"
+    judged = "not: the past 80 % of the rows hold one class only"
+    if evaluation:
+        judged = f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
+        judged += " this version was then fitted to all of them"
+    lines = {
+        "version": manifest.version + " (current)" * store.is_current(manifest),
         "trained": f"{manifest.created_at:%Y-%m-%d %H:%M:%S} UTC on {data.rows} rows",
         "data": f"{data.source}, sha256 {data.sha256[:12]}",
+        "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
+        "caveat": data.caveat,
+        "commit": f"{code.commit[:12]}{dirty}" if code else None,
+        "packages": ", ".join(f"{name} {it}" for name, it in manifest.packages.items()),
+        "predicted by": engine,
+        "fallback": json.dumps(manifest.fallback, ensure_ascii=False),
+        "judged": judged,
     }
-    if data.synthetic:
-        lines["WARNING"] = "trained on SYNTHETIC data: the predictions mean nothing"
-    if data.caveat:
-        lines["caveat"] = data.caveat
-    if manifest.code:
-        dirty = ", with changes that are not committed" if manifest.code.dirty else ""
-        lines["commit"] = f"{manifest.code.commit[:12]}{dirty}"
-    lines["packages"] = ", ".join(f"{name} {it}" for name, it in manifest.packages.items())
-    compiled = manifest.compiled
-    lines["predicted by"] = (
-        f"scikit-learn, not compiled: {compiled.reason}"
-        if compiled.reason
-        else f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"
-        f" (relative error at most {compiled.worst:.1g})"
-    )
-    lines["fallback"] = json.dumps(manifest.fallback, ensure_ascii=False)
-    if evaluation is None:
-        lines["judged"] = "not: the past 80 % of the rows hold one class only"
-    else:
-        lines["judged"] = (
-            f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
-            " this version was then fitted to all of them"
-        )
+    if evaluation:
         for name, value in evaluation.metrics.items():
             lines[name] = f"{value:.4g}  (baseline {evaluation.baseline[name]:.4g})"
     for name, line in lines.items():
-        click.echo(f"{name:>24}  {line}")
+        if line:
+            click.echo(f"{name:>24}  {line}")

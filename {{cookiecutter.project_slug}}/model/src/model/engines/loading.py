@@ -92,12 +92,8 @@ class Model:
 def log_version(manifest: Manifest) -> None:
     """Log which version answers, and what must be known of it."""
     log = structlog.get_logger()
-    log.info(
-        "serving",
-        version=manifest.version,
-        trained=manifest.created_at.isoformat(),
-        compiled=manifest.compiled.reason is None,
-    )
+    trained, compiled = manifest.created_at.isoformat(), manifest.compiled.reason is None
+    log.info("serving", version=manifest.version, trained=trained, compiled=compiled)
     if manifest.data.synthetic:
         log.warning("this model was trained on SYNTHETIC data: its predictions mean nothing")
 

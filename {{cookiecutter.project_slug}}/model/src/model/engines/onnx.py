@@ -68,6 +68,6 @@ class OnnxEngine:
         }
         (output,) = self._session.run(self._outputs, feed)
         numbers = output.astype(np.float64, copy=False)
-        return (
-            most_probable(numbers, self._classes) if self._classes else Predictions(numbers.ravel())
-        )
+        if not self._classes:
+            return Predictions(numbers.ravel())
+        return most_probable(numbers, self._classes)

@@ -101,10 +101,9 @@ class Api:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name != MODEL_NAME:
             raise HTTPException(404, f"unknown model {name!r:.80}; this is {MODEL_NAME}")
-        if version not in (None, self._model.manifest.version):
-            raise HTTPException(
-                404, f"unknown version {version!r:.80}; this is {self._model.manifest.version}"
-            )
+        current = self._model.manifest.version
+        if version not in (None, current):
+            raise HTTPException(404, f"unknown version {version!r:.80}; this is {current}")
 
     async def _read(self, request: Request) -> bytes:
         """The body of a request whose headers allow for JSON, no longer than it may be."""

@@ -82,14 +82,8 @@ class RequestMiddleware:
         finally:
             duration = round(1000 * (time.perf_counter() - start), 2)
             write = log.debug if scope["path"] in PUBLIC_PATHS and status == 200 else log.info
-            write(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                duration_ms=duration,
-                **state,
-            )
+            request = {"method": scope["method"], "path": scope["path"], "status": status}
+            write("request", **request, duration_ms=duration, **state)
 
     def _is_authorized(self, authorization: bytes) -> bool:
         scheme, _, token = authorization.partition(b" ")

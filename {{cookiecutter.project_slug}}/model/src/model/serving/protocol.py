@@ -83,10 +83,7 @@ def response_of(
         "model_name": MODEL_NAME,
         "model_version": model.manifest.version,
         **({} if request.id is None else {"id": request.id}),
-        "parameters": {
-            "signature": model.manifest.signature,
-            "fallback": model.fallback,
-        },
+        "parameters": {"signature": model.manifest.signature, "fallback": model.fallback},
         "outputs": [
             each for each in outputs if not request.outputs or each["name"] in request.outputs
         ],

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -45,6 +46,8 @@ FAULTS = {
     "uneven": "has more or fewer cells than the header",
     "malformed": "has quotes that do not match, or a carriage return outside of quotes",
 }
+STATE = attrgetter("st_ino", "st_size", "st_mtime_ns")
+"""What changes when a file does."""
 Numbers = npt.NDArray[np.int64]
 
 
@@ -92,7 +95,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = self._found()
+        self._state = STATE(path.stat())
 
     def batches(self, place: Place) -> Iterator[Batch]:
         """The batches from this place on.
@@ -101,16 +104,11 @@ class Table:
             ModelError: the file was changed meanwhile.
         """
         yield from self._batches(place)
-        if self._found() != self._state:
+        if STATE(self._path.stat()) != self._state:
             raise ModelError(f"{self._path}: changed while it was read; start again")
 
     def _batches(self, place: Place) -> Iterator[Batch]:
         raise NotImplementedError
-
-    def _found(self) -> tuple[int, int, int]:
-        """What changes when a file does."""
-        found = self._path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class CsvTable(Table):

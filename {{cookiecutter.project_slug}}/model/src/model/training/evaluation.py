@@ -60,14 +60,11 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
     with warnings.catch_warnings():
         # A class that only the past or only the later rows hold is no fault.
         warnings.simplefilter("ignore")
+        labels = sorted(predictions.classes)
         return {
             "accuracy": float(metrics.accuracy_score(truth, chosen)),
             "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, chosen)),
-            "log_loss": float(
-                metrics.log_loss(
-                    truth, predictions.probabilities, labels=sorted(predictions.classes)
-                )
-            ),
+            "log_loss": float(metrics.log_loss(truth, predictions.probabilities, labels=labels)),
         }
 
 
@@ -79,9 +76,8 @@ def _slices(predictions: Predictions, rows: History) -> list[Slice]:
         values = rows.columns[column.name]
         for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
             chosen = [row for row, each in enumerate(values) if each == value]
-            found = metrics_of(
-                predictions.part(np.array(chosen)), [rows.targets[row] for row in chosen]
-            )
+            targets = [rows.targets[row] for row in chosen]
+            found = metrics_of(predictions.part(np.array(chosen)), targets)
             slices.append(Slice(feature=column.name, value=value, rows=count, metrics=found))
     return slices
 
