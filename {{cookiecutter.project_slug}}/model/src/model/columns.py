@@ -35,11 +35,7 @@ def to_arrays(columns: Columns) -> dict[str, Array]:
 
 
 def add_derived(columns: Columns) -> Columns:
-    """The features of rows whose inputs are known.
-
-    Raises:
-        Exception: whatever `contract.derive` raises for a row.
-    """
+    """The features of rows whose inputs are known; raises whatever `contract.derive` does."""
     if not Derived.model_fields:
         return columns
     inputs = [to_values(columns[column.name], column) for column in INPUTS]
@@ -63,6 +59,13 @@ def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
         return [value or None for value in values]
     python = DATATYPES[column.datatype].python
     return [None if value != value else python(value) for value in values.tolist()]
+
+
+def text_of(value: Any) -> str:
+    """A value as a cell of text: "true" or "false" for a boolean, empty where it is missing."""
+    if value is None or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _texts(values: Sequence[Any] | Array) -> Array:

@@ -123,10 +123,6 @@ class Manifest(_Part):
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
-        """The manifest of the artifact in this folder, which is not verified.
-
-        Raises:
-            ModelError: there is none, or it is invalid.
-        """
+        """The manifest in this folder, not verified; raises ModelError if there is no valid one."""
         with explained(path / MANIFEST_FILE, REMEDY):
             return cls.model_validate_json((path / MANIFEST_FILE).read_bytes())

@@ -31,11 +31,7 @@ class Store:
         return sorted(map(Manifest.read, folders), key=lambda each: each.created_at)
 
     def current(self) -> str:
-        """The version that is to be served.
-
-        Raises:
-            ModelError: there is none, or its folder is gone.
-        """
+        """The version that is to be served; raises ModelError if there is none or it is gone."""
         version = self._named()
         if not version:
             raise ModelError(f"{self.path}: no current version; run `make train`")
@@ -47,11 +43,7 @@ class Store:
         return version
 
     def folder(self, version: str | None = None) -> Path:
-        """The folder of a version, by default of the current one.
-
-        Raises:
-            ModelError: there is no such version.
-        """
+        """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
         if not self._holds(version):
             raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
@@ -102,11 +94,7 @@ class Store:
         return True
 
     def promote(self, version: str) -> None:
-        """Make a version the current one.
-
-        Raises:
-            ModelError: there is no such version.
-        """
+        """Make a version the current one; raises ModelError if there is no such version."""
         self.folder(version)
         new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
         new.write_text(f"{version}\n", "utf-8")

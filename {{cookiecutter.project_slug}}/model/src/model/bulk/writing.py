@@ -8,8 +8,9 @@ import pyarrow.parquet
 
 from contract import INPUTS, TARGET
 from model.artifacts.manifest import Manifest
+from model.columns import text_of
 from model.engines.predictions import Predictions
-from model.tables.cells import Faults, text_of
+from model.tables.cells import Faults
 from model.tables.reading import Batch, Numbers
 
 ROW = "row"

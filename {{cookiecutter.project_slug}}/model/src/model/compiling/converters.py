@@ -14,18 +14,15 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
+from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from skl2onnx.common.data_types import (
-    DoubleTensorType,
-    FloatTensorType,
-    Int64TensorType,
-    StringTensorType,
-)
 from sklearn import ensemble, impute, preprocessing, tree
 
 from model.compiling.trees import Forest, forest_of
 
 ML = "ai.onnx.ml"
+MOST_NODES = 2_000_000
+"""In all trees together: a graph of more would take gigabytes to make."""
 
 
 class Graph:
@@ -61,6 +58,8 @@ class Graph:
         The operator: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html. With
         thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
+        if (count := sum(len(nodes.leaf) for nodes in forest.trees)) > MOST_NODES:
+            raise NotImplementedError(f"its trees have {count} nodes, more than {MOST_NODES}")
         columns: dict[str, Any] = {}
         for number, nodes in enumerate(forest.trees):
             leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
@@ -109,7 +108,7 @@ def _regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _regressor_shape(operator: Any) -> None:
-    operator.outputs[0].type = DoubleTensorType([None, 1])
+    operator.outputs[0].type = data_types.DoubleTensorType([None, 1])
 
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:
@@ -132,8 +131,10 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _classifier_shape(operator: Any) -> None:
-    operator.outputs[0].type = Int64TensorType([None])
-    operator.outputs[1].type = DoubleTensorType([None, len(operator.raw_operator.classes_)])
+    operator.outputs[0].type = data_types.Int64TensorType([None])
+    operator.outputs[1].type = data_types.DoubleTensorType(
+        [None, len(operator.raw_operator.classes_)]
+    )
 
 
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
@@ -171,14 +172,14 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
 def _one_hot_shape(operator: Any) -> None:
     if _is_plain(operator):
         width = len(operator.raw_operator.get_feature_names_out())
-        operator.outputs[0].type = FloatTensorType([None, width])
+        operator.outputs[0].type = data_types.FloatTensorType([None, width])
     else:
         get_shape_calculator("SklearnOneHotEncoder")(operator)
 
 
 def _is_plain(operator: Any) -> bool:
     """Whether our own converter supports the encoder's settings."""
-    texts = all(isinstance(each.type, StringTensorType) for each in operator.inputs)
+    texts = all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
     return texts and operator.raw_operator.drop is None
 
 
@@ -204,7 +205,7 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
 def _imputer_shape(operator: Any) -> None:
     if _is_float64(operator):
         width = len(operator.raw_operator.statistics_)
-        operator.outputs[0].type = DoubleTensorType([None, width])
+        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
     else:
         get_shape_calculator("SklearnImputer")(operator)
 
@@ -212,7 +213,7 @@ def _imputer_shape(operator: Any) -> None:
 def _is_float64(operator: Any) -> bool:
     """Whether the imputer replaces NaN among float64 by a number, and does nothing else."""
     imputer = operator.raw_operator
-    numbers = all(isinstance(each.type, DoubleTensorType) for each in operator.inputs)
+    numbers = all(isinstance(each.type, data_types.DoubleTensorType) for each in operator.inputs)
     return (
         numbers
         and imputer.indicator_ is None

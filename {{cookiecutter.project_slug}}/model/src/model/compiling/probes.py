@@ -92,7 +92,8 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
     def place(ordinals: Integers) -> Rows:
         placed = dict(base)
         for number, each in enumerate(NUMBERS):
-            values = _values(ordinals, each)
+            values = _mirrored(ordinals).view(np.float64)
+            values = np.floor(values) if each.datatype == "INT64" else values
             placed[each.name] = np.where(owner == number, values, base[each.name])
         return placed
 
@@ -108,23 +109,12 @@ def _edges(rows: Rows, column: Column) -> Integers:
     """Numbers of the history between which jumps are looked for, as ordinals."""
     shares = np.linspace(0, 1, 1 + max(JUMPS // len(NUMBERS), 8))
     quantiles = np.quantile(_present(rows, column), shares, method="nearest")
-    return _ordinals(np.unique(quantiles), column)
+    return _mirrored(np.unique(quantiles).view(np.int64))
 
 
-def _ordinals(values: Floats, column: Column) -> Integers:
-    """The numbers as integers that keep their order, with nothing in between two neighbours."""
-    if column.datatype == "INT64":
-        return values.astype(np.int64)
-    bits = values.view(np.int64)
+def _mirrored(bits: Integers) -> Integers:
+    """The bits of numbers as ordinals, which keep their order without a gap; and back again."""
     return np.where(bits < 0, np.iinfo(np.int64).min - bits, bits)
-
-
-def _values(ordinals: Integers, column: Column) -> Floats:
-    """The numbers that `_ordinals` made these of."""
-    if column.datatype == "INT64":
-        return ordinals.astype(np.float64)
-    bits = np.where(ordinals < 0, np.iinfo(np.int64).min - ordinals, ordinals)
-    return bits.view(np.float64)
 
 
 def _present(rows: Rows, column: Column) -> Floats:

@@ -6,8 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-MOST_NODES = 2_000_000
-"""In all trees together: a graph of more would take gigabytes to make."""
 
 
 class Tree(NamedTuple):
@@ -44,20 +42,7 @@ class Forest(NamedTuple):
 
 
 def forest_of(estimator: Any) -> Forest:
-    """The trees of any of scikit-learn's tree estimators.
-
-    Raises:
-        NotImplementedError: the estimator has a setting that trees in ONNX do not support, or too
-            many nodes.
-    """
-    forest = _forest_of(estimator)
-    nodes = sum(len(tree.leaf) for tree in forest.trees)
-    if nodes > MOST_NODES:
-        raise NotImplementedError(f"its trees have {nodes} nodes, more than {MOST_NODES}")
-    return forest
-
-
-def _forest_of(estimator: Any) -> Forest:
+    """The trees of an estimator; raises NotImplementedError for a setting that ONNX lacks."""
     if hasattr(estimator, "_predictors"):
         if estimator.is_categorical_ is not None:
             raise NotImplementedError("gradient boosting with categorical_features")

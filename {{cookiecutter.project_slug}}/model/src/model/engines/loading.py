@@ -27,13 +27,10 @@ TOLERANCE = 1e-5
 
 
 class Engine(Protocol):
-    """One way to run an artifact.
-
-    Attributes:
-        name: what runs it, `onnxruntime` or `scikit-learn`.
-    """
+    """One way to run an artifact."""
 
     name: str
+    """What runs it, `onnxruntime` or `scikit-learn`."""
 
     def predict(self, arrays: Mapping[str, Array], /) -> Predictions:
         """The predictions for these rows, given as `model.columns.to_arrays` makes them."""
@@ -78,11 +75,7 @@ class Model:
         return model
 
     def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows, every number finite.
-
-        Raises:
-            ArithmeticError: the model predicted something that is no finite number.
-        """
+        """The predictions for these rows; raises ArithmeticError if a number is not finite."""
         predictions = self.engine.predict(to_arrays(columns))
         if not np.isfinite(predictions.numbers).all():
             raise ArithmeticError("the model predicted something that is not a finite number")

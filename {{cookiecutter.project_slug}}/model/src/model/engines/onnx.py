@@ -45,11 +45,7 @@ class OnnxEngine:
 
     @classmethod
     def load(cls, artifact: VerifiedArtifact) -> "OnnxEngine":
-        """The engine of an artifact.
-
-        Raises:
-            ModelError: this ONNX Runtime cannot run it.
-        """
+        """The engine of an artifact; raises ModelError if this ONNX Runtime cannot run it."""
         path, manifest = artifact.path / ONNX_FILE, artifact.manifest
         try:
             return cls(path.read_bytes(), manifest.classes or ())

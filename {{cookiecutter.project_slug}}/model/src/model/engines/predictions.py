@@ -56,8 +56,3 @@ def most_probable(probabilities: npt.NDArray[np.float64], classes: Sequence[str]
     names = np.array(classes, dtype=object)
     values = names == "true" if TARGET.datatype == "BOOL" else names
     return Predictions(values[best], classes, probabilities)
-
-
-def class_name(value: Any) -> str:
-    """A class as the keys of `probabilities` have it: "false" and "true" for booleans."""
-    return str(value).lower() if TARGET.datatype == "BOOL" else str(value)

@@ -20,11 +20,7 @@ class LibraryModel:
         self._model = model
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The inference response to a request.
-
-        Raises:
-            contract.ContractError: the request breaks the contract.
-        """
+        """The inference response to a request; raises contract.ContractError if it is not valid."""
         inference = protocol.read_request(request)
         predictions = self._model.predict(inference.columns)
         return protocol.response_of(self._model, inference, predictions)

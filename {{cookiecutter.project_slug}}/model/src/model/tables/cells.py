@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import Column
 from contract.types import DATATYPES, EXACT
+from model.columns import Array, text_of
 from model.tables.reading import Batch
 
 Faults = dict[int, tuple[str, str]]
@@ -41,16 +40,14 @@ def _is_readable(kind: pa.DataType, column: Column) -> bool:
     return bool(native or pa.types.is_string(kind))
 
 
-def read_columns(
-    batch: Batch, columns: Sequence[Column]
-) -> tuple[dict[str, npt.NDArray[Any]], Faults]:
+def read_columns(batch: Batch, columns: Sequence[Column]) -> tuple[dict[str, Array], Faults]:
     """The values in these columns, which were checked, and the rows that have none.
 
     Returns:
         An array of [rows] per column, as `model.columns.to_arrays` makes them, in which the values
         of faulty rows mean nothing; and the first fault of each of these.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {}
+    arrays: dict[str, Array] = {}
     faults: Faults = {position: ("", reason) for position, reason in batch.malformed.items()}
     for column in columns:
         missing = column.name not in batch.cells.schema.names
@@ -62,7 +59,7 @@ def read_columns(
     return arrays, faults
 
 
-def _read_column(cells: pa.Array, column: Column) -> tuple[npt.NDArray[Any], dict[int, str]]:
+def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]]:
     """A column's values, and what is wrong with which cell; a null or a NaN is a missing value.
 
     Arrow reads the numbers that are surely such. Of the other cells, those that are equal are
@@ -92,10 +89,3 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[npt.NDArray[Any], dic
     values[rest] = parsed[codes]
     faulty = np.flatnonzero(np.isin(codes, list(wrong)))
     return values, {int(rest[position]): wrong[codes[position]] for position in faulty}
-
-
-def text_of(value: Any) -> str:
-    """A value of a table as a cell of text: empty where it is missing."""
-    if value is None or value != value:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from contract import FEATURES, TARGET, Column
 from model.artifacts.manifest import Evaluation, Observed, Slice
-from model.columns import to_arrays
-from model.engines.predictions import Predictions, class_name
+from model.columns import text_of, to_arrays
+from model.engines.predictions import Predictions
 from model.training.fitting import fallback_of, fit
 from model.training.history import History
 
@@ -55,8 +55,8 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
         if len(set(targets)) > 1:
             errors["r2"] = metrics.r2_score(targets, predictions.values)
         return {name: float(value) for name, value in errors.items()}
-    truth = [class_name(target) for target in targets]
-    chosen = [class_name(value) for value in predictions.values.tolist()]
+    truth = [text_of(target) for target in targets]
+    chosen = [text_of(value) for value in predictions.values.tolist()]
     with warnings.catch_warnings():
         # A class that only the past or only the later rows hold is no fault.
         warnings.simplefilter("ignore")
@@ -90,13 +90,10 @@ def observe(history: History) -> dict[str, Observed]:
 
 def _observe(values: list[Any], column: Column) -> Observed:
     present = [value for value in values if value is not None]
-    missing = 1 - len(present) / len(values)
-    if not present:
-        return Observed(missing=missing)
-    if column.datatype in ("FP64", "INT64"):
-        quantiles = np.quantile(np.array(present, dtype=np.float64), np.linspace(0, 1, 11))
-        return Observed(missing=missing, quantiles=quantiles.tolist())
-    counts = Counter(map(str.lower, map(str, present)) if column.datatype == "BOOL" else present)
-    frequent = counts.most_common(SHARES_PER_FEATURE)
-    shares = {name: count / len(values) for name, count in frequent}
-    return Observed(missing=missing, shares=shares)
+    observed = Observed(missing=1 - len(present) / len(values))
+    if present and column.datatype in ("FP64", "INT64"):
+        observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
+    elif present:
+        frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)
+        observed.shares = {name: count / len(values) for name, count in frequent}
+    return observed
