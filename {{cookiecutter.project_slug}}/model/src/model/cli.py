@@ -51,9 +51,7 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @click.option("--data", type=click.Path(path_type=Path), default="data/history.csv")
 @click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
-@click.option(
-    "--compile/--no-compile", "compiled", default=True, help="Compile the pipeline to ONNX."
-)
+@click.option("--compile/--no-compile", "compiled", default=True, help="Compile it to ONNX.")
 @pass_settings
 def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None:
     """Train a new version on a history, oldest row first."""
@@ -90,11 +88,9 @@ def versions(settings: Settings) -> None:
     store = Store(settings.model_store)
     for manifest in store.versions():
         mark = "*" if store.is_current(manifest) else " "
-        synthetic = "  SYNTHETIC DATA" if manifest.data.synthetic else ""
-        click.echo(
-            f"{mark} {manifest.version}  {manifest.created_at:%Y-%m-%d %H:%M:%S}"
-            f"  {manifest.data.rows} rows{synthetic}"
-        )
+        trained, data = f"{manifest.created_at:%Y-%m-%d %H:%M:%S}", manifest.data
+        synthetic = "  SYNTHETIC DATA" if data.synthetic else ""
+        click.echo(f"{mark} {manifest.version}  {trained}  {data.rows} rows{synthetic}")
 
 
 @cli.command()

@@ -5,17 +5,17 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
+Kinds = tuple[type[Exception], ...]
+FAULTS: Kinds = (OSError, ValueError)
+"""Of a file, or of what it holds."""
+
 
 class ModelError(Exception):
     """What a person can put right; the text is one line that says what is wrong and what to do."""
 
 
 @contextmanager
-def explained(
-    where: object,
-    remedy: str = "",
-    kinds: tuple[type[Exception], ...] = (OSError, ValueError),
-) -> Iterator[None]:
+def explained(where: object, remedy: str = "", kinds: Kinds = FAULTS) -> Iterator[None]:
     """Say in one line what is wrong with a file or with what it holds.
 
     Args:

@@ -59,10 +59,8 @@ class Settings(BaseSettings):
                 return f"unix:{path}"
             if url.scheme == "http" and url.hostname:
                 return f"{url.netloc}:80" if url.port is None else url.netloc
-        raise ModelError(
-            f"MODEL_URL: nothing can listen at {self.model_url!r};"
-            " it is http+unix:// and a path, or http://host:port"
-        )
+        fault = f"nothing can listen at {self.model_url!r}"
+        raise ModelError(f"MODEL_URL: {fault}; it is http+unix:// and a path, or http://host:port")
 
 
 def load_settings() -> Settings:

@@ -36,10 +36,9 @@ class Store:
         if not version:
             raise ModelError(f"{self.path}: no current version; run `make train`")
         if not self._holds(version):
-            raise ModelError(
-                f"{self.path}: the current version {version!r:.40} is not there; run `make train`,"
-                " or `model promote` another"
-            )
+            fault = f"the current version {version!r:.40} is not there"
+            remedy = "run `make train`, or `model promote` another"
+            raise ModelError(f"{self.path}: {fault}; {remedy}")
         return version
 
     def folder(self, version: str | None = None) -> Path:

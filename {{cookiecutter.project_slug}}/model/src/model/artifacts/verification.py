@@ -28,10 +28,8 @@ def version_of(manifest: Manifest) -> str:
 
     A label of the data that is corrected, or another judgement, makes another version.
     """
-    parts = manifest.model_dump_json(
-        include={"signature", "data", "packages", "evaluation", "files"}
-    )
-    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+    parts = {"signature", "data", "packages", "evaluation", "files"}
+    return hashlib.sha256(manifest.model_dump_json(include=parts).encode()).hexdigest()[:12]
 
 
 def digest_line(manifest: bytes) -> str:
@@ -53,10 +51,8 @@ def verify(path: Path) -> VerifiedArtifact:
     if expected != digest_line((path / MANIFEST_FILE).read_bytes()).encode():
         raise ModelError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
     if manifest.signature != signature():
-        raise ModelError(
-            f"{path}: made for the contract {manifest.signature}, and this is {signature()};"
-            " run `make train`"
-        )
+        contracts = f"made for the contract {manifest.signature}, and this is {signature()}"
+        raise ModelError(f"{path}: {contracts}; run `make train`")
     if MODEL_FILE not in manifest.files:
         raise ModelError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
     _check_packages(path, manifest)
@@ -75,10 +71,8 @@ def _check_packages(path: Path, manifest: Manifest) -> None:
     for name, parts in pickled.items():
         made_by, running = manifest.packages.get(name, "none"), installed(name)
         if made_by.split(".")[:parts] != running.split(".")[:parts]:
-            raise ModelError(
-                f"{path}: made by {name} {made_by}, and this is {running};"
-                f" run `make train`, or install {name} {made_by}"
-            )
+            fault = f"made by {name} {made_by}, and this is {running}"
+            raise ModelError(f"{path}: {fault}; run `make train`, or install {name} {made_by}")
 
 
 def _check_digests(path: Path, manifest: Manifest) -> None:
@@ -86,7 +80,5 @@ def _check_digests(path: Path, manifest: Manifest) -> None:
         with explained(path / name, REMEDY), (path / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
-            raise ModelError(
-                f"{path / name}: not the file that was stored (digest {found[:12]}, expected"
-                f" {digest[:12]}); {REMEDY}"
-            )
+            digests = f"digest {found[:12]}, expected {digest[:12]}"
+            raise ModelError(f"{path / name}: not the file that was stored ({digests}); {REMEDY}")

@@ -23,7 +23,7 @@ from contract import INPUTS
 from model.bulk.predicting import predict
 from model.bulk.writing import WRITERS, Results, write_table
 from model.engines.loading import Model
-from model.errors import ModelError, explained
+from model.errors import FAULTS, ModelError, explained
 from model.tables import reading
 from model.tables.cells import check_columns
 from model.tables.reading import CsvTable, ParquetTable, Place, Table
@@ -31,8 +31,6 @@ from model.tables.reading import CsvTable, ParquetTable, Place, Table
 SAVE_SECONDS = 1.0
 """Work that is lost at most when the process is killed."""
 TABLES: dict[str, type[Table]] = {".csv": CsvTable, ".parquet": ParquetTable}
-FAULTS = (OSError, ValueError, pa.ArrowException)
-"""Of a file or of the disk."""
 
 
 class Progress(BaseModel):
@@ -67,7 +65,7 @@ class Job:
     def __init__(
         self, model: Model, source: Path, output: Path | None = None, *, overwrite: bool = False
     ) -> None:
-        with explained(source, kinds=FAULTS):
+        with explained(source, kinds=(*FAULTS, pa.ArrowException)):
             self._table = TABLES[_format(source)](source)
             check_columns(self._table.schema, INPUTS)
             self._model, self._source, self.size = model, source, self._table.size
@@ -96,7 +94,8 @@ class Job:
             ModelError: it cannot go on, and why.
         """
         remedy = "once that is put right, the same command goes on where it was"
-        with explained(f"{self._source} to {self.output}", remedy, FAULTS):
+        where, kinds = f"{self._source} to {self.output}", (*FAULTS, pa.ArrowException)
+        with explained(where, remedy, kinds):
             self._folder.mkdir(exist_ok=True)
             with self._paths[0].open("ab") as predicted, self._paths[1].open("ab") as rejected:
                 self._lock(predicted)

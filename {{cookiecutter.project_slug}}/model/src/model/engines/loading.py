@@ -52,26 +52,19 @@ class Model:
 
     @classmethod
     def load(cls, path: Path) -> "Model":
-        """The model of the artifact in this folder: verified, loaded, and tested on its own rows.
-
-        Raises:
-            ModelError: saying what is wrong with it.
-        """
+        """The model in this folder, verified and tested; raises ModelError if anything is wrong."""
         artifact = verify(path)
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
             predictions = model.predict(test.columns).rows()
         except Exception as error:  # whatever the libraries below raise for what they cannot run
-            raise ModelError(
-                f"{path}: fails its self-test ({type(error).__name__}: {error}); run `make train`"
-            ) from error
+            fault = f"fails its self-test ({type(error).__name__}: {error})"
+            raise ModelError(f"{path}: {fault}; run `make train`") from error
         for row, (found, expected) in enumerate(zip(predictions, test.predictions, strict=True)):
             if not _is_close(found, expected):
-                raise ModelError(
-                    f"{path}: predicts {found} where row {row} of its self-test expects {expected};"
-                    " run `make train`"
-                )
+                fault = f"predicts {found} where row {row} of its self-test expects {expected}"
+                raise ModelError(f"{path}: {fault}; run `make train`")
         return model
 
     def predict(self, columns: Columns) -> Predictions:

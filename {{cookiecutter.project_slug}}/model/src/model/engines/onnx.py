@@ -50,11 +50,9 @@ class OnnxEngine:
         try:
             return cls(path.read_bytes(), manifest.classes or ())
         except Exception as error:  # ONNX Runtime's own kinds have no common base
-            fault = " ".join(str(error).split())
-            raise ModelError(
-                f"{path}: made by onnxruntime {manifest.packages.get('onnxruntime')}, and"
-                f" {ort.__version__} cannot run it ({fault:.200}); run `make train`"
-            ) from None
+            maker, fault = manifest.packages.get("onnxruntime"), " ".join(str(error).split())
+            versions = f"made by onnxruntime {maker}, and {ort.__version__} cannot run it"
+            raise ModelError(f"{path}: {versions} ({fault:.200}); run `make train`") from None
 
     def predict(self, arrays: Mapping[str, Array]) -> Predictions:
         """The predictions for these rows, given as `model.columns.to_arrays` makes them."""

@@ -26,11 +26,7 @@ LOOP_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application that serves the store's current version.
-
-    Raises:
-        ModelError: there is no token, or no version that may be served.
-    """
+    """The application for the current version; raises ModelError without a version or a token."""
     if not settings.model_tokens:
         raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
     model = Model.load(Store(settings.model_store).folder())
@@ -109,9 +105,8 @@ class Api:
         """The body of a request whose headers allow for JSON, no longer than it may be."""
         headers: dict[bytes, bytes] = dict(request.scope["headers"])
         if b"inference-header-content-length" in headers:
-            raise HTTPException(
-                400, "binary tensor data is not supported; send JSON (binary_data=False)"
-            )
+            fault = "binary tensor data is not supported; send JSON (binary_data=False)"
+            raise HTTPException(400, fault)
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise HTTPException(415, "compressed bodies are not supported")
         kind = headers.get(b"content-type", b"application/json").partition(b";")[0]

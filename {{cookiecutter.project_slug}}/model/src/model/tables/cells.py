@@ -17,18 +17,13 @@ Faults = dict[int, tuple[str, str]]
 
 
 def check_columns(schema: pa.Schema, columns: Sequence[Column]) -> None:
-    """Check that a table has these columns, each once, and of a type that may hold its values.
-
-    Raises:
-        ValueError: it has not; a column that is optional may be missing.
-    """
+    """Raise ValueError unless a table has these columns, each once and of a readable type."""
+    names = schema.names
     for column in columns:
-        count = schema.names.count(column.name)
+        count = names.count(column.name)
         if count > 1 or (count == 0 and not column.optional):
             fault = "twice" if count else "missing"
-            raise ValueError(
-                f"column {column.name} is {fault}; the header is {schema.names!r:.300}"
-            )
+            raise ValueError(f"column {column.name} is {fault}; the header is {names!r:.300}")
         if count and not _is_readable(kind := schema.field(column.name).type, column):
             raise ValueError(f"column {column.name} is of type {kind}, not {column.datatype}")
 
@@ -50,9 +45,9 @@ def read_columns(batch: Batch, columns: Sequence[Column]) -> tuple[dict[str, Arr
     arrays: dict[str, Array] = {}
     faults: Faults = {position: ("", reason) for position, reason in batch.malformed.items()}
     for column in columns:
-        missing = column.name not in batch.cells.schema.names
+        there = column.name in batch.cells.schema.names
         nulls = pa.nulls(batch.cells.num_rows, pa.string())
-        cells = nulls if missing else batch.cells[column.name]
+        cells = batch.cells[column.name] if there else nulls
         arrays[column.name], wrong = _read_column(cells, column)
         for position, reason in wrong.items():
             faults.setdefault(position, (column.name, reason))

@@ -23,10 +23,7 @@ SHARES_PER_FEATURE = 100
 def judge(
     build: Callable[[], Pipeline], past: History, later: History, classes: list[str]
 ) -> Evaluation | None:
-    """A model fitted to the past rows, measured on the later ones.
-
-    None where the past rows hold a single class, which nothing can be fitted to.
-    """
+    """A model of the past, measured on the later rows; None where the past has a single class."""
     if classes and len(set(past.targets)) < 2:
         return None
     predictions = fit(build(), past, classes).predict(to_arrays(later.columns))
@@ -70,9 +67,7 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
 
 def _slices(predictions: Predictions, rows: History) -> list[Slice]:
     slices: list[Slice] = []
-    for column in FEATURES:
-        if column.datatype not in ("BOOL", "BYTES"):
-            continue
+    for column in (each for each in FEATURES if each.datatype in ("BOOL", "BYTES")):
         values = rows.columns[column.name]
         for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
             chosen = [row for row, each in enumerate(values) if each == value]

@@ -46,11 +46,7 @@ class History:
 
 
 def read_history(path: Path) -> History:
-    """The rows of a CSV file, in its order, which must be oldest first.
-
-    Raises:
-        ModelError: naming the line and the column, for whatever does not fit the contract.
-    """
+    """The rows of a CSV file, oldest first; raises ModelError, naming a fault's line and column."""
     known = (*INPUTS, TARGET)
     values: dict[str, list[Any]] = {column.name: [] for column in known}
     with explained(path):
