@@ -48,11 +48,7 @@ class Settings(BaseSettings):
 
     @property
     def bind(self) -> str:
-        """MODEL_URL as an address that gunicorn binds: `unix:path` or `host:port`.
-
-        Raises:
-            ModelError: it is none that can be listened at.
-        """
+        """MODEL_URL for gunicorn, `unix:path` or `host:port`; raises ModelError if neither."""
         with contextlib.suppress(ValueError):  # of a port that is no number
             url = urlsplit(self.model_url)
             if url.scheme == "http+unix" and (path := unquote(url.netloc + url.path)):
@@ -64,11 +60,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings as they are now.
-
-    Raises:
-        ModelError: naming every wrong one.
-    """
+    """The settings as they are now; raises ModelError, naming every wrong one."""
     try:
         return Settings()
     except ValidationError as error:

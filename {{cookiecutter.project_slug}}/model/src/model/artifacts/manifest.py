@@ -1,7 +1,4 @@
-"""What one version of the model is: the manifest in its folder.
-
-It says what the version was made of and how good it is, and holds the digest of every other file.
-"""
+"""What one version of the model is, with the digest of every other file in its folder."""
 
 from datetime import datetime
 from pathlib import Path

@@ -81,14 +81,8 @@ class Graph:
         columns["base_values_as_tensor"] = forest.base
         for name in [each for each in columns if each.endswith("_as_tensor")]:
             columns[name] = numpy_helper.from_array(np.array(columns[name]))
-        sums = self.add(
-            "TreeEnsembleRegressor",
-            values,
-            op_domain=ML,
-            op_version=3,
-            n_targets=len(forest.base),
-            **columns,
-        )
+        columns["n_targets"] = len(forest.base)
+        sums = self.add("TreeEnsembleRegressor", values, op_domain=ML, op_version=3, **columns)
         return self.add("Cast", sums, to=TensorProto.DOUBLE)
 
 

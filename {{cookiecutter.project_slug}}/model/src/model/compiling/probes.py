@@ -50,12 +50,8 @@ def _replaced(rows: Rows, values: Mapping[str, Any]) -> Rows:
     """Rows of the history with each of these values in turn, and with all of them at once."""
     base = _drawn(rows, 64)
     sets = [{}, *({name: value} for name, value in values.items()), values]
-    return _joined(
-        [
-            {**base, **{name: np.full_like(base[name], value) for name, value in one.items()}}
-            for one in sets
-        ]
-    )
+    filled = ({name: np.full_like(base[name], one[name]) for name in one} for one in sets)
+    return _joined([{**base, **columns} for columns in filled])
 
 
 def _at_splits(rows: Rows, thresholds: Floats) -> Rows:
@@ -90,10 +86,9 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
     above = np.concatenate([each[1:] for each in edges])
 
     def place(ordinals: Integers) -> Rows:
-        placed = dict(base)
+        placed, numbers = dict(base), _mirrored(ordinals).view(np.float64)
         for number, each in enumerate(NUMBERS):
-            values = _mirrored(ordinals).view(np.float64)
-            values = np.floor(values) if each.datatype == "INT64" else values
+            values = np.floor(numbers) if each.datatype == "INT64" else numbers
             placed[each.name] = np.where(owner == number, values, base[each.name])
         return placed
 

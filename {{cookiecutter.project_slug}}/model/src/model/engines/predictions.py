@@ -46,12 +46,7 @@ class Predictions:
 
 
 def most_probable(probabilities: npt.NDArray[np.float64], classes: Sequence[str]) -> Predictions:
-    """The predictions of a classifier: of each row the most probable class, the first of equals.
-
-    Args:
-        probabilities: [rows, classes].
-        classes: the name of every class.
-    """
+    """Of each row of probabilities [rows, classes] the most probable class, the first of equals."""
     best = probabilities.argmax(axis=1)
     names = np.array(classes, dtype=object)
     values = names == "true" if TARGET.datatype == "BOOL" else names

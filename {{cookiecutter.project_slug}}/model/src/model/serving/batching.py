@@ -45,11 +45,7 @@ class Batcher:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     async def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows, which may be made together with those for others.
-
-        Raises:
-            Exception: what the model raises for these rows; other requests are not harmed.
-        """
+        """The predictions for these rows; raises what the model does for them, and them alone."""
         quick = row_count(columns) <= self._on_loop.max_rows
         return await (self._on_loop if quick else self._in_thread).predict(columns)
 

@@ -1,8 +1,4 @@
-"""The model in the caller's own process: the same messages, no server.
-
-Found by the entry point `library` of the group `predictor.engine`, so that its user imports nothing
-of this package.
-"""
+"""The model in the caller's own process, found by the entry point `predictor.engine: library`."""
 
 from pathlib import Path
 from typing import Any

@@ -23,7 +23,7 @@ class InferenceRequest:
     Attributes:
         columns: the features, missing values as None.
         rows: how many rows there are.
-        outputs: the names of the outputs that are wanted; none means all.
+        outputs: the names of the outputs that are wanted.
         id: what to repeat in the response, if anything.
     """
 
@@ -34,11 +34,7 @@ class InferenceRequest:
 
 
 def read_request(request: object) -> InferenceRequest:
-    """The inference request in parsed JSON.
-
-    Raises:
-        ContractError: it is none; names the tensor at fault where there is one.
-    """
+    """The request in parsed JSON; raises ContractError, which names a tensor at fault."""
     columns = columns_of(request)
     message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of rejects any other
     if not isinstance(message.get("id", ""), str):
@@ -62,7 +58,7 @@ def _outputs(outputs: object) -> frozenset[str]:
         if name not in known:
             raise ContractError(f"unknown output; expected {', '.join(sorted(known))}", name)
         wanted.add(name)
-    return frozenset(wanted)
+    return frozenset(wanted or known)
 
 
 def response_of(
@@ -74,25 +70,21 @@ def response_of(
     prediction to fall back on while this version cannot be asked, as JSON text.
     """
     probabilities = predictions.probabilities
-    outputs = outputs_of(
-        predictions.values.tolist(),
-        None if probabilities is None else probabilities.ravel().tolist(),
-        predictions.classes,
-    )
+    shares = None if probabilities is None else probabilities.ravel().tolist()
+    outputs = outputs_of(predictions.values.tolist(), shares, predictions.classes)
     return {
         "model_name": MODEL_NAME,
         "model_version": model.manifest.version,
         **({} if request.id is None else {"id": request.id}),
         "parameters": {"signature": model.manifest.signature, "fallback": model.fallback},
-        "outputs": [
-            each for each in outputs if not request.outputs or each["name"] in request.outputs
-        ],
+        "outputs": [each for each in outputs if each["name"] in request.outputs],
     }
 
 
 def metadata(model: Model) -> dict[str, Any]:
     """What the model is: its tensors, and in `parameters` what the service compares."""
     manifest = model.manifest
+    inputs = [{"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES]
     outputs = [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}]
     if manifest.classes is not None:
         shape = [-1, len(manifest.classes)]
@@ -101,13 +93,7 @@ def metadata(model: Model) -> dict[str, Any]:
         "name": MODEL_NAME,
         "versions": [manifest.version],
         "platform": model.engine.name,
-        "inputs": [
-            {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES
-        ],
+        "inputs": inputs,
         "outputs": outputs,
-        "parameters": {
-            "signature": manifest.signature,
-            "version": manifest.version,
-            "fallback": manifest.fallback,
-        },
+        "parameters": manifest.model_dump(include={"signature", "version", "fallback"}),
     }

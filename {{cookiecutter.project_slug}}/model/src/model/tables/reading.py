@@ -98,11 +98,7 @@ class Table:
         self._state = STATE(path.stat())
 
     def batches(self, place: Place) -> Iterator[Batch]:
-        """The batches from this place on.
-
-        Raises:
-            ModelError: the file was changed meanwhile.
-        """
+        """The batches from this place on; raises ModelError if the file was changed meanwhile."""
         yield from self._batches(place)
         if STATE(self._path.stat()) != self._state:
             raise ModelError(f"{self._path}: changed while it was read; start again")

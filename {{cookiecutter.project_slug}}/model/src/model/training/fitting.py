@@ -20,13 +20,7 @@ def classes_of(history: History) -> list[str]:
 
 
 def fit(pipeline: Pipeline, history: History, classes: list[str]) -> SklearnEngine:
-    """The pipeline fitted to these rows.
-
-    Args:
-        pipeline: as `model.pipeline.build_pipeline` makes it.
-        history: the rows.
-        classes: those to predict, of which the rows may lack some.
-    """
+    """The pipeline fitted to these rows, which may lack some of the classes to predict."""
     frame = to_frame(to_arrays(history.columns))
     # Gradient boosting cannot bin a column without any value. A constant says as little.
     empty = [name for name in frame if frame[name].isna().all()]
