@@ -42,10 +42,8 @@ def add_derived(columns: Columns) -> Columns:
     derived: dict[str, list[Any]] = {name: [] for name in Derived.model_fields}
     for row in zip(*inputs, strict=True):
         known = dict(zip((column.name for column in INPUTS), row, strict=True))
-        features = assemble(
-            Inputs(**{name: known[name] for name in Inputs.model_fields}),
-            LookedUp(**{name: known[name] for name in LookedUp.model_fields}),
-        )
+        given = {name: known.pop(name) for name in Inputs.model_fields}
+        features = assemble(Inputs(**given), LookedUp(**known))
         for name, values in derived.items():
             values.append(getattr(features, name))
     return {**columns, **derived}

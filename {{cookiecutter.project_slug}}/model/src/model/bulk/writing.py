@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
 from contract import INPUTS, TARGET
 from model.artifacts.manifest import Manifest
@@ -18,7 +17,7 @@ ROW = "row"
 REJECTED = ("rejected_line", "rejected_column", "rejected_reason")
 """Why a row was rejected; not copied from a table of such rows that was corrected."""
 TYPES = {"FP64": pa.float64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
-WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
+WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter}
 GROUP_BYTES = 2**23
 """Bytes in memory that become one row group of a Parquet file, about."""
 

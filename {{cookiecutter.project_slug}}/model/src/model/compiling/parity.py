@@ -30,8 +30,6 @@ def prove(
     """How well the two agree.
 
     Args:
-        reference: what is right.
-        compiled: what is to be proven.
         graph: the ONNX model behind it, whose split thresholds are tried.
         history: the rows to compare on, and to make others of.
 

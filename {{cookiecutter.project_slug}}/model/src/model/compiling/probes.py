@@ -24,12 +24,9 @@ NUMBERS = [each for each in FEATURES if each.datatype in ("FP64", "INT64")]
 
 
 def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator[tuple[str, Rows]]:
-    """The rows in parts, each with what it holds.
+    """Rows in parts, each with what it holds: those that the reference was fitted to, and others.
 
-    Args:
-        reference: tells where the prediction jumps.
-        history: the rows that it was fitted to.
-        thresholds: the numbers that its trees compare with.
+    The thresholds are the numbers that its trees compare with.
     """
     total = row_count(history)
     chosen = np.linspace(0, total - 1, min(total, HISTORY_ROWS)).astype(np.intp)

@@ -28,12 +28,7 @@ T = TypeVar("T")
 
 
 class Batcher:
-    """Predicts for the requests of one event loop.
-
-    Args:
-        model: what predicts.
-        loop_rows: how many rows the event loop predicts together.
-    """
+    """Predicts for the requests of one event loop, of which it predicts `loop_rows` together."""
 
     def __init__(self, model: Model, loop_rows: int) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
@@ -74,7 +69,6 @@ class Queue:
     """Requests that wait for the same place.
 
     Args:
-        model: what predicts.
         max_rows: how many rows it is given together; a longer request is predicted alone.
         call: calls a function with its arguments in that place.
     """

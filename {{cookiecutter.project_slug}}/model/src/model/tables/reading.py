@@ -16,8 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
 from model.errors import ModelError
 
@@ -121,7 +120,7 @@ class CsvTable(Table):
         header = _compiled(ROWS % 1).match(data, len(BOM) * data.startswith(BOM))
         if header is None or not header[0].strip():
             raise ValueError("line 1 is not a header")
-        names = pyarrow.csv.read_csv(pa.BufferReader(header[0])).column_names
+        names = csv.read_csv(pa.BufferReader(header[0])).column_names
         self.schema = pa.schema([(name, pa.string()) for name in names])
         self.start = Place(header.end(), 0, header[0].count(b"\n"))
         self._rows = _compiled(ROWS % BATCH_ROWS)
@@ -137,7 +136,8 @@ class CsvTable(Table):
                     cells = self._read(data[:end])
                 except pa.ArrowInvalid:  # none, more or fewer cells, or not UTF-8
                     lines, end = self._lines(file, data, place.offset)
-                    malformed = _malformed(lines)
+                    faults = enumerate(map(_fault, lines))
+                    malformed = {position: fault for position, fault in faults if fault}
                     nulls = b'""' + b"," * (len(self.schema) - 1) + b"\n"
                     good = [nulls if at in malformed else line[0] for at, line in enumerate(lines)]
                     cells = self._read(b"".join(good))
@@ -157,13 +157,12 @@ class CsvTable(Table):
 
     def _read(self, rows: bytes) -> pa.RecordBatch:
         """The cells of rows; ArrowInvalid if there are none, or Arrow cannot read them."""
-        table = pyarrow.csv.read_csv(
+        names, size = self.schema.names, len(rows) + 1
+        table = csv.read_csv(
             pa.BufferReader(b"\n" * bool(rows) + rows),  # Arrow drops a BOM at the very start
-            pyarrow.csv.ReadOptions(
-                column_names=self.schema.names, block_size=len(rows) + 1, use_threads=False
-            ),
-            pyarrow.csv.ParseOptions(newlines_in_values=True),
-            pyarrow.csv.ConvertOptions(
+            csv.ReadOptions(column_names=names, block_size=size, use_threads=False),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
                 column_types=self.schema, strings_can_be_null=True, null_values=[""]
             ),
         )
@@ -197,7 +196,7 @@ class ParquetTable(Table):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path) as file:
             self.size = file.metadata.num_rows
             found = file.schema_arrow
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in found])
@@ -206,7 +205,7 @@ class ParquetTable(Table):
     def _batches(self, place: Place) -> Iterator[Batch]:
         done = 0
         unbuffered = {"buffer_size": BLOCK_BYTES, "pre_buffer": False}  # no whole row groups
-        with pyarrow.parquet.ParquetFile(self._path, **unbuffered) as file:
+        with parquet.ParquetFile(self._path, **unbuffered) as file:
             for cells in file.iter_batches(self._batch_rows, use_threads=False):
                 done += cells.num_rows
                 if done > place.row:
@@ -228,13 +227,11 @@ def _compiled(pattern: bytes, width: int = 1) -> re.Pattern[bytes]:
     return re.compile(pattern.replace(b"CELL", CELL), re.VERBOSE)
 
 
-def _malformed(lines: list[re.Match[bytes]]) -> dict[int, str]:
-    faults: dict[int, str] = {}
-    for position, line in enumerate(lines):
-        with suppress(UnicodeDecodeError):
-            line[0].decode()
-            if line.lastgroup == "row":
-                continue
-        text = line[0].partition(b"\n")[0].decode("utf-8", "backslashreplace").rstrip("\r")
-        faults[position] = f"{FAULTS[line.lastgroup or '']}: {text!r:.200}"
-    return faults
+def _fault(line: re.Match[bytes]) -> str:
+    """What is wrong with a line; nothing if it is a row."""
+    with suppress(UnicodeDecodeError):
+        line[0].decode()
+        if line.lastgroup == "row":
+            return ""
+    text = line[0].partition(b"\n")[0].decode("utf-8", "backslashreplace").rstrip("\r")
+    return f"{FAULTS[line.lastgroup or '']}: {text!r:.200}"

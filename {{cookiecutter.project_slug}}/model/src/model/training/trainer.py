@@ -44,8 +44,6 @@ def train(
     Args:
         history: at least 20 rows, oldest first.
         on_step: called with the name of each of the `STEPS` as it begins.
-        build: makes the pipeline.
-        compiled: whether to try to compile the pipeline.
 
     Raises:
         ModelError: the rows are too few, or of one class only.
