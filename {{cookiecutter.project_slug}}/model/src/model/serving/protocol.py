@@ -13,6 +13,7 @@ from model.columns import row_count
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 
+OUTPUTS = frozenset({TARGET.name} if TARGET.datatype == "FP64" else {TARGET.name, PROBABILITIES})
 SERVER = {"name": "model", "version": "1", "extensions": []}
 
 
@@ -49,16 +50,15 @@ def _outputs(outputs: object) -> frozenset[str]:
     """The names of the outputs that are wanted."""
     if not isinstance(outputs, list):
         raise ContractError("`outputs` is not a list")
-    known = {TARGET.name} | ({PROBABILITIES} if TARGET.datatype != "FP64" else set())
     wanted: set[str] = set()
     for position, output in enumerate(outputs):
         name = output.get("name") if isinstance(output, dict) else None
         if not isinstance(name, str):
             raise ContractError(f"`outputs[{position}]` is not an object with a name")
-        if name not in known:
-            raise ContractError(f"unknown output; expected {', '.join(sorted(known))}", name)
+        if name not in OUTPUTS:
+            raise ContractError(f"unknown output; expected {', '.join(sorted(OUTPUTS))}", name)
         wanted.add(name)
-    return frozenset(wanted or known)
+    return frozenset(wanted) or OUTPUTS
 
 
 def response_of(
