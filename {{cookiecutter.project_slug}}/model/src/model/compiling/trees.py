@@ -3,9 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from model.columns import Array
 
 
 class Tree(NamedTuple):
@@ -17,13 +16,13 @@ class Tree(NamedTuple):
         first: the number of the first target.
     """
 
-    leaf: npt.NDArray[np.bool_]
-    feature: npt.NDArray[Any]
-    threshold: Floats
-    left: npt.NDArray[Any]
-    right: npt.NDArray[Any]
-    missing_left: npt.NDArray[Any]
-    values: Floats
+    leaf: Array
+    feature: Array
+    threshold: Array
+    left: Array
+    right: Array
+    missing_left: Array
+    values: Array
     first: int
 
 
@@ -37,7 +36,7 @@ class Forest(NamedTuple):
     """
 
     trees: list[Tree]
-    base: Floats
+    base: Array
     rounded: bool
 
 
