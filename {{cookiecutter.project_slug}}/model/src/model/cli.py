@@ -13,7 +13,7 @@ from contract import INPUTS, Inputs, LookedUp
 from model.artifacts.manifest import Manifest
 from model.artifacts.store import Store
 from model.errors import ModelError, explained
-from model.settings import Settings, load_settings
+from model.settings import load_settings
 
 if TYPE_CHECKING:
     from model.bulk.job import Progress
@@ -29,9 +29,6 @@ class Row(LookedUp, Inputs):
     """One row to predict for, as a history holds it."""
 
 
-pass_settings = click.make_pass_decorator(Settings)
-
-
 def main() -> None:
     """Run the command; an error that a person can correct ends it with one line."""
     try:
@@ -42,25 +39,22 @@ def main() -> None:
 
 
 @click.group()
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Train, look at, and serve the private model."""
-    context.obj = load_settings()
 
 
 @cli.command()
 @click.option("--data", type=click.Path(path_type=Path), default="data/history.csv")
 @click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
 @click.option("--compile/--no-compile", "compiled", default=True, help="Compile it to ONNX.")
-@pass_settings
-def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None:
+def train(data: Path, promote: bool, compiled: bool) -> None:
     """Train a new version on a history, oldest row first."""
     from model.engines.loading import Model
     from model.training.history import read_history
     from model.training.trainer import STEPS
     from model.training.trainer import train as train_on
 
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     steps = ["read the history", *STEPS, "store and test"]
 
     def show_step(name: str) -> None:
@@ -82,10 +76,9 @@ def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None
 
 
 @cli.command()
-@pass_settings
-def versions(settings: Settings) -> None:
+def versions() -> None:
     """List the versions, the current one marked, oldest first."""
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     for manifest in store.versions():
         mark = "*" if store.is_current(manifest) else " "
         trained, data = f"{manifest.created_at:%Y-%m-%d %H:%M:%S}", manifest.data
@@ -96,10 +89,9 @@ def versions(settings: Settings) -> None:
 @cli.command()
 @click.argument("version", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The manifest, as it is stored.")
-@pass_settings
-def show(settings: Settings, version: str | None, as_json: bool) -> None:
+def show(version: str | None, as_json: bool) -> None:
     """Show a version, by default the current one."""
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     manifest = store.read(version)
     if as_json:
         click.echo(manifest.model_dump_json(indent=2))
@@ -109,10 +101,9 @@ def show(settings: Settings, version: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("version")
-@pass_settings
-def promote(settings: Settings, version: str) -> None:
+def promote(version: str) -> None:
     """Make VERSION the current one; a server that runs serves it once it is started again."""
-    Store(settings.model_store).promote(version)
+    Store(load_settings().model_store).promote(version)
     click.echo(f"current: {version}")
 
 
@@ -125,10 +116,7 @@ def promote(settings: Settings, version: str) -> None:
     help="Of a FILE: where the predictions go, .csv or .parquet.  [default: beside it]",
 )
 @click.option("--overwrite", is_flag=True, help="Of a FILE: replace predictions made before.")
-@pass_settings
-def predict(
-    settings: Settings, rows: str | None, version: str | None, output: Path | None, overwrite: bool
-) -> None:
+def predict(rows: str | None, version: str | None, output: Path | None, overwrite: bool) -> None:
     """Predict for a ROW in JSON, for each line of JSON on standard input, or for a FILE of rows.
 
     A FILE is .csv or .parquet. The predictions of data/rows.csv go to data/rows.predictions.csv;
@@ -138,7 +126,7 @@ def predict(
     from model.columns import add_derived
     from model.engines.loading import Model
 
-    model = Model.load(Store(settings.model_store).folder(version))
+    model = Model.load(Store(load_settings().model_store).folder(version))
     if rows is not None and not rows.lstrip().startswith("{"):
         _predict_file(model, Path(rows), output, overwrite)
         return
@@ -181,12 +169,11 @@ def _show(running: "Iterator[Progress]", size: int) -> "Progress":
 
 
 @cli.command()
-@pass_settings
-def serve(settings: Settings) -> None:
+def serve() -> None:
     """Serve the current version where MODEL_URL says, until stopped."""
     from model.serving.server import serve as run
 
-    run(settings)
+    run(load_settings())
 
 
 def _describe(store: Store, manifest: Manifest) -> None:

@@ -66,9 +66,8 @@ class RequestMiddleware:
             if scope["path"] in PUBLIC_PATHS or self._is_authorized(authorization):
                 await self._app(scope, receive_on, send_with_id)
             else:
-                refusal = json_response(
-                    {"error": "a bearer token is needed"}, 401, {"WWW-Authenticate": "Bearer"}
-                )
+                challenge = {"WWW-Authenticate": "Bearer"}
+                refusal = json_response({"error": "a bearer token is needed"}, 401, challenge)
                 await refusal(scope, receive_on, send_with_id)
         except ClientDisconnect:
             status = 499
