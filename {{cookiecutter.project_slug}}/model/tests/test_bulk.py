@@ -208,6 +208,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
         ("rows.csv", b"\xff\xfe\n"),
         ("rows.csv", b'"'),
         ("rows.csv", ",".join([*NAMES, *NAMES]).encode()),
+        ("rows.csv", ",".join([*NAMES, "note", "note"]).encode()),
         ("rows.parquet", b""),
         ("rows.parquet", b"PAR1" * 10),
     ],
