@@ -62,7 +62,8 @@ PLANTED = {
         ("model.errors", "model.settings"),
         ("model.settings", "model.logs"),
         ("model.logs", "model.columns"),
-        ("model.columns", "model.artifacts.store"),
+        ("model.columns", "model.tables.cells"),
+        ("model.tables.reading", "model.artifacts.store"),
         ("model.pipeline", "model.columns"),
         ("model.artifacts.store", "model.engines.loading"),
         ("model.engines.loading", "model.compiling.parity"),
@@ -76,6 +77,7 @@ PLANTED = {
         ("model.serving.app", "pyarrow"),
         ("model.engines.loading", "model.pipeline"),
         ("model.engines.onnx", "onnx"),
+        ("model.engines.sklearn", "model.tables.reading"),
         ("model.artifacts.store", "model.pipeline"),
     ],
     "no module imports itself by way of another": [

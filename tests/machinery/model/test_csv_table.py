@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from model.bulk import reading
-from model.bulk.reading import CsvTable
+from model.tables import reading
+from model.tables.reading import CsvTable
 
 HEAD = b"p,q\n"
 BLOCK = 48

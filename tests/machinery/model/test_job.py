@@ -29,7 +29,8 @@ LEAD = INPUTS[0]
 CHILD = """
 import os, signal, sys
 from model import cli
-from model.bulk import job, reading
+from model.bulk import job
+from model.tables import reading
 
 job.SAVE_SECONDS, reading.BATCH_ROWS = 0, 7
 left, sync = int(sys.argv.pop(1)), os.fsync

@@ -10,10 +10,11 @@ import joblib
 import numpy as np
 import pytest
 
-from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, ArtifactError, Manifest
+from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
 from model.engines.loading import Model
+from model.errors import ModelError
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -41,7 +42,7 @@ def edit(folder: Path, change: Change) -> None:
 
 def refusal(folder: Path) -> str:
     """Why this folder is not loaded."""
-    with pytest.raises(ArtifactError) as caught:
+    with pytest.raises(ModelError) as caught:
         Model.load(folder)
     assert len(str(caught.value).splitlines()) == 1
     assert str(folder) in str(caught.value)
@@ -114,7 +115,7 @@ def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> N
     with pytest.raises(OSError, match="no/folder"):
         other.add(manifest, {"no/folder": b""})
     assert list(other.path.iterdir()) == []  # what cannot be written leaves nothing behind
-    with pytest.raises(ArtifactError, match="make train"):
+    with pytest.raises(ModelError, match="make train"):
         other.current()
     assert other.add(manifest, files)
     assert not other.add(manifest.model_copy(update={"python": "3.99"}), files)

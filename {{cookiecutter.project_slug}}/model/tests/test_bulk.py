@@ -16,11 +16,11 @@ from test_history import VALUES, WRONG
 from contract import INPUTS, TARGET
 from contract.types import DATATYPES
 from model.artifacts.store import Store
-from model.bulk import reading
 from model.bulk.job import Job
 from model.columns import add_derived
 from model.engines.loading import TOLERANCE, Model
 from model.errors import ModelError
+from model.tables import reading
 
 EXPECTED = f"expected_{TARGET.name}"
 NAMES = [column.name for column in INPUTS]
@@ -178,7 +178,7 @@ def test_a_csv_and_a_parquet_of_the_same_rows_agree(
     [
         ("rows.txt", {}, "ends in .csv or .parquet"),
         ("rows.csv", {EXPECTED: ["1"]}, f"{EXPECTED} too; rename it"),
-        ("rows.csv", {NAMES[0]: None}, f"has no column {NAMES[0]}"),
+        ("rows.csv", {NAMES[0]: None}, f"column {NAMES[0]} is missing"),
         ("rows.parquet", {NAMES[0]: [datetime.now(UTC)]}, f"column {NAMES[0]} is of type"),
         ("rows.parquet", {"tags": [["a"]]}, "list"),
     ],
@@ -208,6 +208,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
         ("rows.csv", b"\xff\xfe\n"),
         ("rows.csv", b'"'),
         ("rows.csv", ",".join([*NAMES, *NAMES]).encode()),
+        ("rows.csv", ",".join([*NAMES, "note", "note"]).encode()),
         ("rows.parquet", b""),
         ("rows.parquet", b"PAR1" * 10),
     ],

@@ -84,8 +84,9 @@ def test_a_cell_that_does_not_fit_is_named(column: Column, tmp_path: Path) -> No
 
 
 def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
-    rows = [[*reversed(row), "x\ny"] for row in cells()]
-    path = write(tmp_path / "history.csv", [*reversed(NAMES), "note"], *rows, newline="\r\n")
+    rows = [[*reversed(row), "x\ny", ""] for row in cells()]
+    header = [*reversed(NAMES), "note", "note"]
+    path = write(tmp_path / "history.csv", header, *rows, newline="\r\n")
     path.write_bytes("\ufeff".encode() + path.read_bytes())
     read, history = read_history(path), make_history(4)
     assert (read.columns, read.targets) == (history.columns, history.targets)
@@ -94,11 +95,11 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "missing"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"", "not a header"),
+        (b"\xff\xfe", "utf-8"),
         (",".join([*NAMES, TARGET.name]).encode(), "twice"),
         ((",".join(NAMES) + "\n1,2,3,4,5,6,7" + ",8" * 50).encode(), "line 2"),
-        ((",".join(NAMES) + '\n"').encode(), "end of data"),
+        ((",".join(NAMES) + '\n"').encode(), "line 2: has a quote"),
         (None, "No such file"),
     ],
 )

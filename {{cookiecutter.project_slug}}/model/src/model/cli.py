@@ -5,16 +5,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
 
 from contract import INPUTS, Inputs, LookedUp
 from model.artifacts.manifest import Manifest
 from model.artifacts.store import Store
-from model.errors import ModelError
-from model.settings import Settings, load_settings
+from model.errors import ModelError, explained
+from model.settings import load_settings
 
 if TYPE_CHECKING:
     from model.bulk.job import Progress
@@ -30,9 +29,6 @@ class Row(LookedUp, Inputs):
     """One row to predict for, as a history holds it."""
 
 
-pass_settings = click.make_pass_decorator(Settings)
-
-
 def main() -> None:
     """Run the command; an error that a person can correct ends it with one line."""
     try:
@@ -43,27 +39,22 @@ def main() -> None:
 
 
 @click.group()
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Train, look at, and serve the private model."""
-    context.obj = load_settings()
 
 
 @cli.command()
 @click.option("--data", type=click.Path(path_type=Path), default="data/history.csv")
 @click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
-@click.option(
-    "--compile/--no-compile", "compiled", default=True, help="Compile the pipeline to ONNX."
-)
-@pass_settings
-def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None:
+@click.option("--compile/--no-compile", "compiled", default=True, help="Compile it to ONNX.")
+def train(data: Path, promote: bool, compiled: bool) -> None:
     """Train a new version on a history, oldest row first."""
     from model.engines.loading import Model
     from model.training.history import read_history
     from model.training.trainer import STEPS
     from model.training.trainer import train as train_on
 
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     steps = ["read the history", *STEPS, "store and test"]
 
     def show_step(name: str) -> None:
@@ -85,26 +76,22 @@ def train(settings: Settings, data: Path, promote: bool, compiled: bool) -> None
 
 
 @cli.command()
-@pass_settings
-def versions(settings: Settings) -> None:
+def versions() -> None:
     """List the versions, the current one marked, oldest first."""
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     for manifest in store.versions():
         mark = "*" if store.is_current(manifest) else " "
-        synthetic = "  SYNTHETIC DATA" if manifest.data.synthetic else ""
-        click.echo(
-            f"{mark} {manifest.version}  {manifest.created_at:%Y-%m-%d %H:%M:%S}"
-            f"  {manifest.data.rows} rows{synthetic}"
-        )
+        trained, data = f"{manifest.created_at:%Y-%m-%d %H:%M:%S}", manifest.data
+        synthetic = "  SYNTHETIC DATA" if data.synthetic else ""
+        click.echo(f"{mark} {manifest.version}  {trained}  {data.rows} rows{synthetic}")
 
 
 @cli.command()
 @click.argument("version", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The manifest, as it is stored.")
-@pass_settings
-def show(settings: Settings, version: str | None, as_json: bool) -> None:
+def show(version: str | None, as_json: bool) -> None:
     """Show a version, by default the current one."""
-    store = Store(settings.model_store)
+    store = Store(load_settings().model_store)
     manifest = store.read(version)
     if as_json:
         click.echo(manifest.model_dump_json(indent=2))
@@ -114,10 +101,9 @@ def show(settings: Settings, version: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("version")
-@pass_settings
-def promote(settings: Settings, version: str) -> None:
+def promote(version: str) -> None:
     """Make VERSION the current one; a server that runs serves it once it is started again."""
-    Store(settings.model_store).promote(version)
+    Store(load_settings().model_store).promote(version)
     click.echo(f"current: {version}")
 
 
@@ -130,10 +116,7 @@ def promote(settings: Settings, version: str) -> None:
     help="Of a FILE: where the predictions go, .csv or .parquet.  [default: beside it]",
 )
 @click.option("--overwrite", is_flag=True, help="Of a FILE: replace predictions made before.")
-@pass_settings
-def predict(
-    settings: Settings, rows: str | None, version: str | None, output: Path | None, overwrite: bool
-) -> None:
+def predict(rows: str | None, version: str | None, output: Path | None, overwrite: bool) -> None:
     """Predict for a ROW in JSON, for each line of JSON on standard input, or for a FILE of rows.
 
     A FILE is .csv or .parquet. The predictions of data/rows.csv go to data/rows.predictions.csv;
@@ -143,19 +126,15 @@ def predict(
     from model.columns import add_derived
     from model.engines.loading import Model
 
-    model = Model.load(Store(settings.model_store).folder(version))
+    model = Model.load(Store(load_settings().model_store).folder(version))
     if rows is not None and not rows.lstrip().startswith("{"):
         _predict_file(model, Path(rows), output, overwrite)
         return
     if output or overwrite:
         raise click.UsageError("--output and --overwrite are for a FILE")
     for number, line in enumerate([rows] if rows is not None else sys.stdin, start=1):
-        try:
+        with explained(f"row {number}"):
             row = Row.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, first["loc"])) or "the row"
-            raise ModelError(f"row {number}: {field}: {first['msg']}") from None
         columns = {each.name: [getattr(row, each.name)] for each in INPUTS}
         click.echo(json.dumps(model.predict(add_derived(columns)).rows()[0]))
 
@@ -190,46 +169,41 @@ def _show(running: "Iterator[Progress]", size: int) -> "Progress":
 
 
 @cli.command()
-@pass_settings
-def serve(settings: Settings) -> None:
+def serve() -> None:
     """Serve the current version where MODEL_URL says, until stopped."""
     from model.serving.server import serve as run
 
-    run(settings)
+    run(load_settings())
 
 
 def _describe(store: Store, manifest: Manifest) -> None:
     """Print what a person asks first about a version."""
-    data, evaluation = manifest.data, manifest.evaluation
-    lines: dict[str, Any] = {
-        "version": f"{manifest.version}{' (current)' if store.is_current(manifest) else ''}",
+    data, code = manifest.data, manifest.code
+    compiled, evaluation = manifest.compiled, manifest.evaluation
+    dirty = ", with changes that are not committed" if code and code.dirty else ""
+    engine = f"scikit-learn, not compiled: {compiled.reason}"
+    if not compiled.reason:
+        engine = f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"
+        engine += f" (relative error at most {compiled.worst:.1g})"
+    judged = "not: the past 80 % of the rows hold one class only"
+    if evaluation:
+        judged = f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
+        judged += " this version was then fitted to all of them"
+    lines = {
+        "version": manifest.version + " (current)" * store.is_current(manifest),
         "trained": f"{manifest.created_at:%Y-%m-%d %H:%M:%S} UTC on {data.rows} rows",
         "data": f"{data.source}, sha256 {data.sha256[:12]}",
+        "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
+        "caveat": data.caveat,
+        "commit": f"{code.commit[:12]}{dirty}" if code else None,
+        "packages": ", ".join(f"{name} {it}" for name, it in manifest.packages.items()),
+        "predicted by": engine,
+        "fallback": json.dumps(manifest.fallback, ensure_ascii=False),
+        "judged": judged,
     }
-    if data.synthetic:
-        lines["WARNING"] = "trained on SYNTHETIC data: the predictions mean nothing"
-    if data.caveat:
-        lines["caveat"] = data.caveat
-    if manifest.code:
-        dirty = ", with changes that are not committed" if manifest.code.dirty else ""
-        lines["commit"] = f"{manifest.code.commit[:12]}{dirty}"
-    lines["packages"] = ", ".join(f"{name} {it}" for name, it in manifest.packages.items())
-    compiled = manifest.compiled
-    lines["predicted by"] = (
-        f"scikit-learn, not compiled: {compiled.reason}"
-        if compiled.reason
-        else f"the compiled model, which agrees with scikit-learn on {compiled.rows} rows"
-        f" (relative error at most {compiled.worst:.1g})"
-    )
-    lines["fallback"] = json.dumps(manifest.fallback, ensure_ascii=False)
-    if evaluation is None:
-        lines["judged"] = "not: the past 80 % of the rows hold one class only"
-    else:
-        lines["judged"] = (
-            f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
-            " this version was then fitted to all of them"
-        )
+    if evaluation:
         for name, value in evaluation.metrics.items():
             lines[name] = f"{value:.4g}  (baseline {evaluation.baseline[name]:.4g})"
     for name, line in lines.items():
-        click.echo(f"{name:>24}  {line}")
+        if line:
+            click.echo(f"{name:>24}  {line}")

@@ -35,33 +35,35 @@ def to_arrays(columns: Columns) -> dict[str, Array]:
 
 
 def add_derived(columns: Columns) -> Columns:
-    """The features of rows whose inputs are known.
-
-    Raises:
-        Exception: whatever `contract.derive` raises for a row.
-    """
+    """The features of rows whose inputs are known; raises whatever `contract.derive` does."""
     if not Derived.model_fields:
         return columns
-    inputs = [_values(columns[column.name], column) for column in INPUTS]
+    inputs = [to_values(columns[column.name], column) for column in INPUTS]
     derived: dict[str, list[Any]] = {name: [] for name in Derived.model_fields}
     for row in zip(*inputs, strict=True):
         known = dict(zip((column.name for column in INPUTS), row, strict=True))
-        features = assemble(
-            Inputs(**{name: known[name] for name in Inputs.model_fields}),
-            LookedUp(**{name: known[name] for name in LookedUp.model_fields}),
-        )
+        given = {name: known.pop(name) for name in Inputs.model_fields}
+        features = assemble(Inputs(**given), LookedUp(**known))
         for name, values in derived.items():
             values.append(getattr(features, name))
     return {**columns, **derived}
 
 
-def _values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
+def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
+    """A column as float, int, bool or str per row, None where it is missing."""
     if not isinstance(values, np.ndarray):
         return values
     if column.datatype == "BYTES":
         return [value or None for value in values]
     python = DATATYPES[column.datatype].python
     return [None if value != value else python(value) for value in values.tolist()]
+
+
+def text_of(value: Any) -> str:
+    """A value as a cell of text: "true" or "false" for a boolean, empty where it is missing."""
+    if value is None or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _texts(values: Sequence[Any] | Array) -> Array:

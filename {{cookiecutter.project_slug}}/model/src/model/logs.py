@@ -7,15 +7,14 @@ from typing import Any
 import orjson
 import structlog
 from gunicorn.glogging import Logger
+from structlog.stdlib import ProcessorFormatter
 
 from model.settings import Settings
 
 
 def configure(settings: Settings) -> None:
     """Send every log line of this process to standard output in the format that is set."""
-    people = settings.log_format == "console" or (
-        settings.log_format == "auto" and sys.stdout.isatty()
-    )
+    people = {"auto": sys.stdout.isatty(), "console": True, "json": False}[settings.log_format]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -34,12 +33,8 @@ def configure(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[remove_meta, *last]
-        )
-    )
+    processors = [ProcessorFormatter.remove_processors_meta, *last]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 

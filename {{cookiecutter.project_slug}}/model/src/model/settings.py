@@ -1,6 +1,7 @@
 """Every setting of this side, from the environment or from `.env` in the working directory."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ByteSize, Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from model.errors import ModelError
+from model.errors import ModelError, faults_of
 
 
 class Settings(BaseSettings):
@@ -41,42 +42,27 @@ class Settings(BaseSettings):
     @field_validator("model_tokens")
     @classmethod
     def _can_be_sent(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(
-            token.isascii() and token.isprintable() and " " not in token for token in tokens
-        ):
+        if re.search(r"[^!-~]", "".join(tokens)):
             raise ValueError("a token is made of visible ASCII characters")
         return tokens
 
     @property
     def bind(self) -> str:
-        """MODEL_URL as an address that gunicorn binds: `unix:path` or `host:port`.
-
-        Raises:
-            ModelError: it is none that can be listened at.
-        """
+        """MODEL_URL for gunicorn, `unix:path` or `host:port`; raises ModelError if neither."""
         with contextlib.suppress(ValueError):  # of a port that is no number
             url = urlsplit(self.model_url)
             if url.scheme == "http+unix" and (path := unquote(url.netloc + url.path)):
                 return f"unix:{path}"
             if url.scheme == "http" and url.hostname:
                 return f"{url.netloc}:80" if url.port is None else url.netloc
-        raise ModelError(
-            f"MODEL_URL: nothing can listen at {self.model_url!r};"
-            " it is http+unix:// and a path, or http://host:port"
-        )
+        fault = f"nothing can listen at {self.model_url!r}"
+        raise ModelError(f"MODEL_URL: {fault}; it is http+unix:// and a path, or http://host:port")
 
 
 def load_settings() -> Settings:
-    """The settings as they are now.
-
-    Raises:
-        ModelError: naming every wrong one.
-    """
+    """The settings as they are now; raises ModelError, naming every wrong one."""
     try:
         return Settings()
     except ValidationError as error:
-        faults = [
-            f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors()
-        ]
+        faults = (f"{name.upper()}: {fault}" for name, fault in faults_of(error))
         raise ModelError("; ".join(faults)) from None

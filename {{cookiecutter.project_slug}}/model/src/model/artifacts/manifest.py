@@ -1,16 +1,13 @@
-"""What one version of the model is: the manifest in its folder.
-
-It says what the version was made of and how good it is, and holds the digest of every other file.
-"""
+"""What one version of the model is, with the digest of every other file in its folder."""
 
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from contract import MODEL_NAME, TARGET
-from model.errors import ModelError
+from model.errors import explained
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.joblib"
@@ -20,10 +17,6 @@ REMEDY = "restore it, or run `make train`"
 Task = Literal["regression", "binary", "multiclass"]
 TASKS: dict[str, Task] = {"FP64": "regression", "BOOL": "binary", "BYTES": "multiclass"}
 TASK = TASKS[TARGET.datatype]
-
-
-class ArtifactError(ModelError):
-    """An artifact that must not be served."""
 
 
 class _Part(BaseModel):
@@ -125,18 +118,8 @@ class Manifest(_Part):
     files: dict[str, str]
     """SHA-256 of each file that the manifest vouches for."""
 
-
-def read_manifest(path: Path) -> Manifest:
-    """The manifest of the artifact in this folder, which is not verified.
-
-    Raises:
-        ArtifactError: there is none, or it is invalid.
-    """
-    try:
-        return Manifest.model_validate_json((path / MANIFEST_FILE).read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path / MANIFEST_FILE}: {error.strerror}; {REMEDY}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        fault = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not a manifest ({fault}); {REMEDY}") from None
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """The manifest in this folder, not verified; raises ModelError if there is no valid one."""
+        with explained(path / MANIFEST_FILE, REMEDY):
+            return cls.model_validate_json((path / MANIFEST_FILE).read_bytes())

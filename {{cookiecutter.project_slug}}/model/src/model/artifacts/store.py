@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from model.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest, read_manifest
+from model.artifacts.manifest import MANIFEST_FILE, Manifest
 from model.artifacts.verification import DIGEST_FILE, digest_line, verify
+from model.errors import ModelError
 
 CURRENT_FILE = "current"
 VERSION = re.compile(r"[0-9a-f]{12}")
@@ -27,47 +28,40 @@ class Store:
     def versions(self) -> list[Manifest]:
         """Every version's manifest, oldest first."""
         folders = [each for each in self.path.glob("*") if VERSION.fullmatch(each.name)]
-        return sorted(map(read_manifest, folders), key=lambda each: each.created_at)
+        return sorted(map(Manifest.read, folders), key=lambda each: each.created_at)
 
     def current(self) -> str:
-        """The version that is to be served.
-
-        Raises:
-            ArtifactError: there is none, or its folder is gone.
-        """
-        try:
-            text = (self.path / CURRENT_FILE).read_text("utf-8").strip()
-        except OSError:
-            raise ArtifactError(f"{self.path}: no current version; run `make train`") from None
-        try:
-            self.folder(text)
-        except ArtifactError:
-            raise ArtifactError(
-                f"{self.path}: the current version {text!r:.40} is not there; run `make train`,"
-                " or `model promote` another"
-            ) from None
-        return text
+        """The version that is to be served; raises ModelError if there is none or it is gone."""
+        version = self._named()
+        if not version:
+            raise ModelError(f"{self.path}: no current version; run `make train`")
+        if not self._holds(version):
+            fault = f"the current version {version!r:.40} is not there"
+            remedy = "run `make train`, or `model promote` another"
+            raise ModelError(f"{self.path}: {fault}; {remedy}")
+        return version
 
     def folder(self, version: str | None = None) -> Path:
-        """The folder of a version, by default of the current one.
-
-        Raises:
-            ArtifactError: there is no such version.
-        """
+        """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
-        folder = self.path / version
-        if not VERSION.fullmatch(version) or not folder.is_dir():
-            raise ArtifactError(f"{self.path}: no version {version!r:.40}; see `model versions`")
-        return folder
+        if not self._holds(version):
+            raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
+        return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
-        return read_manifest(self.folder(version))
+        return Manifest.read(self.folder(version))
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
+        return self._named() == manifest.version
+
+    def _named(self) -> str:
         current = self.path / CURRENT_FILE
-        return current.exists() and current.read_text("utf-8").strip() == manifest.version
+        return current.read_text("utf-8").strip() if current.exists() else ""
+
+    def _holds(self, version: str) -> bool:
+        return bool(VERSION.fullmatch(version)) and (self.path / version).is_dir()
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> bool:
         """Store a version for good; False when it was there already, which is left as it is.
@@ -77,7 +71,7 @@ class Store:
         """
         target = self.path / manifest.version
         if target.exists():
-            with suppress(ArtifactError):
+            with suppress(ModelError):
                 verify(target)
                 return False
         self.path.mkdir(parents=True, exist_ok=True)
@@ -99,11 +93,7 @@ class Store:
         return True
 
     def promote(self, version: str) -> None:
-        """Make a version the current one.
-
-        Raises:
-            ArtifactError: there is no such version.
-        """
+        """Make a version the current one; raises ModelError if there is no such version."""
         self.folder(version)
         new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
         new.write_text(f"{version}\n", "utf-8")

@@ -9,15 +9,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from contract import signature
-from model.artifacts.manifest import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    ONNX_FILE,
-    REMEDY,
-    ArtifactError,
-    Manifest,
-    read_manifest,
-)
+from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, REMEDY, Manifest
+from model.errors import ModelError, explained
 
 DIGEST_FILE = "manifest.json.sha256"
 
@@ -35,10 +28,8 @@ def version_of(manifest: Manifest) -> str:
 
     A label of the data that is corrected, or another judgement, makes another version.
     """
-    parts = manifest.model_dump_json(
-        include={"signature", "data", "packages", "evaluation", "files"}
-    )
-    return hashlib.sha256(parts.encode()).hexdigest()[:12]
+    parts = {"signature", "data", "packages", "evaluation", "files"}
+    return hashlib.sha256(manifest.model_dump_json(include=parts).encode()).hexdigest()[:12]
 
 
 def digest_line(manifest: bytes) -> str:
@@ -52,26 +43,22 @@ def verify(path: Path) -> VerifiedArtifact:
     Nothing but the manifest is read as more than bytes.
 
     Raises:
-        ArtifactError: saying what is wrong and what to do about it.
+        ModelError: saying what is wrong and what to do about it.
     """
-    manifest = read_manifest(path)
-    try:
+    manifest = Manifest.read(path)
+    with explained(path / DIGEST_FILE, REMEDY):
         expected = (path / DIGEST_FILE).read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path / DIGEST_FILE}: {error.strerror}; {REMEDY}") from None
     if expected != digest_line((path / MANIFEST_FILE).read_bytes()).encode():
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
+        raise ModelError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
     if manifest.signature != signature():
-        raise ArtifactError(
-            f"{path}: made for the contract {manifest.signature}, and this is {signature()};"
-            " run `make train`"
-        )
+        contracts = f"made for the contract {manifest.signature}, and this is {signature()}"
+        raise ModelError(f"{path}: {contracts}; run `make train`")
     if MODEL_FILE not in manifest.files:
-        raise ArtifactError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
+        raise ModelError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
     _check_packages(path, manifest)
     _check_digests(path, manifest)
     if manifest.version != version_of(manifest):
-        raise ArtifactError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
+        raise ModelError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
     return VerifiedArtifact(path, manifest)
 
 
@@ -84,21 +71,14 @@ def _check_packages(path: Path, manifest: Manifest) -> None:
     for name, parts in pickled.items():
         made_by, running = manifest.packages.get(name, "none"), installed(name)
         if made_by.split(".")[:parts] != running.split(".")[:parts]:
-            raise ArtifactError(
-                f"{path}: made by {name} {made_by}, and this is {running};"
-                f" run `make train`, or install {name} {made_by}"
-            )
+            fault = f"made by {name} {made_by}, and this is {running}"
+            raise ModelError(f"{path}: {fault}; run `make train`, or install {name} {made_by}")
 
 
 def _check_digests(path: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
-        try:
-            with (path / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ArtifactError(f"{path / name}: {error.strerror}; {REMEDY}") from None
+        with explained(path / name, REMEDY), (path / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
-            raise ArtifactError(
-                f"{path / name}: not the file that was stored (digest {found[:12]}, expected"
-                f" {digest[:12]}); {REMEDY}"
-            )
+            digests = f"digest {found[:12]}, expected {digest[:12]}"
+            raise ModelError(f"{path / name}: not the file that was stored ({digests}); {REMEDY}")

@@ -7,34 +7,37 @@ them back to that, and reads on from there.
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from operator import ge
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from contract import INPUTS
-from model.bulk import reading
-from model.bulk.predicting import is_readable, predict
-from model.bulk.reading import CsvTable, ParquetTable, Place
+from model.bulk.predicting import predict
 from model.bulk.writing import WRITERS, Results, write_table
 from model.engines.loading import Model
-from model.errors import ModelError
+from model.errors import FAULTS, ModelError, explained
+from model.tables import reading
+from model.tables.cells import check_columns
+from model.tables.reading import CsvTable, ParquetTable, Place, Table
 
 SAVE_SECONDS = 1.0
 """Work that is lost at most when the process is killed."""
-TABLES: dict[str, type[CsvTable | ParquetTable]] = {".csv": CsvTable, ".parquet": ParquetTable}
-Streams = tuple[BinaryIO, BinaryIO]
+TABLES: dict[str, type[Table]] = {".csv": CsvTable, ".parquet": ParquetTable}
 
 
-class Progress(NamedTuple):
+class Progress(BaseModel):
     """How far a job is: where the next batch begins, bytes in its streams, rows of each kind."""
 
+    facts: str
+    """What another job would have another of."""
     place: Place
     sizes: tuple[int, int] = (0, 0)
     predicted: int = 0
@@ -62,28 +65,27 @@ class Job:
     def __init__(
         self, model: Model, source: Path, output: Path | None = None, *, overwrite: bool = False
     ) -> None:
-        with _explained(source):
-            self._table = _open(source)
-        self.output = output or source.with_name(f"{source.stem}.predictions{source.suffix}")
-        stem = self.output.stem.removesuffix(".predictions")
-        self.rejects = self.output.with_name(f"{stem}.rejected.csv")
-        self._model, self._source = model, source
-        self._folder = self.output.with_name(f"{self.output.name}.part")
-        self._paths = self._folder / "predicted.arrow", self._folder / "rejected.arrow"
-        with _explained(source):
-            self._found = _state(source)
+        with explained(source, kinds=(*FAULTS, pa.ArrowException)):
+            self._table = TABLES[_format(source)](source)
+            check_columns(self._table.schema, INPUTS)
+            self._model, self._source, self.size = model, source, self._table.size
+            self.output = output or source.with_name(f"{source.stem}.predictions{source.suffix}")
+            stem = self.output.stem.removesuffix(".predictions")
+            self.rejects = self.output.with_name(f"{stem}.rejected.csv")
+            self._folder = self.output.with_name(f"{self.output.name}.part")
+            self._paths = self._folder / "predicted.arrow", self._folder / "rejected.arrow"
             self._results = Results(self._table.schema, model.manifest)
             writer = WRITERS[_format(self.output)]  # which may not support the type of a column
             writer(pa.BufferOutputStream(), self._results.predicted).close()
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.size = self._table.size
-        self._facts = [digest, model.manifest.version, reading.BATCH_ROWS, reading.BLOCK_BYTES]
-        for path in filter(Path.exists, (self.output, self.rejects)):
-            if path.samefile(source):
-                raise ModelError(f"{path}: is what is to be read; give another --output")
-            if not overwrite and self._saved() is None:
-                raise ModelError(f"{path}: is there already; move it away, or give --overwrite")
+            batches = f"{reading.BATCH_ROWS} rows, {reading.BLOCK_BYTES} bytes"
+            self._facts = f"{digest} by {model.manifest.version} in batches of {batches}"
+            for path in filter(Path.exists, (self.output, self.rejects)):
+                if path.samefile(source):
+                    raise ModelError(f"{path}: is what is to be read; give another --output")
+                if not overwrite and self._saved() is None:
+                    raise ModelError(f"{path}: is there already; move it away, or give --overwrite")
 
     def run(self) -> Generator[Progress, None, None]:
         """Predict, from where the job was left; how far it is, at first and after each batch.
@@ -91,35 +93,34 @@ class Job:
         Raises:
             ModelError: it cannot go on, and why.
         """
-        remedy = "; once that is put right, the same command goes on where it was"
-        with _explained(f"{self._source} to {self.output}", remedy), self._streams() as streams:
-            progress = self._saved() or Progress(self._table.start)
-            yield progress
-            for after in self._append(streams, progress):
-                progress = after
-                yield progress
-            if progress.rejected:
-                write_table(self._paths[1], self.rejects)
-            else:
-                self.rejects.unlink(missing_ok=True)  # of what is overwritten
-            write_table(self._paths[0], self.output)
-            shutil.rmtree(self._folder)
+        remedy = "once that is put right, the same command goes on where it was"
+        where, kinds = f"{self._source} to {self.output}", (*FAULTS, pa.ArrowException)
+        with explained(where, remedy, kinds):
+            self._folder.mkdir(exist_ok=True)
+            with self._paths[0].open("ab") as predicted, self._paths[1].open("ab") as rejected:
+                self._lock(predicted)
+                for progress in self._append((predicted, rejected)):
+                    yield progress
+                if progress.rejected:
+                    write_table(self._paths[1], self.rejects)
+                else:
+                    self.rejects.unlink(missing_ok=True)  # of what is overwritten
+                write_table(self._paths[0], self.output)
+                shutil.rmtree(self._folder)
 
-    @contextmanager
-    def _streams(self) -> Iterator[Streams]:
-        """What is appended to, for this process alone."""
-        self._folder.mkdir(exist_ok=True)
-        with self._paths[0].open("ab") as predicted, self._paths[1].open("ab") as rejected:
-            try:
-                fcntl.flock(predicted, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not os.path.samestat(os.fstat(predicted.fileno()), self._paths[0].stat()):
-                    raise BlockingIOError  # the one that had it has finished, and another began
-            except BlockingIOError:
-                raise ModelError(f"{self.output}: another process is writing it") from None
-            yield predicted, rejected
+    def _lock(self, stream: BinaryIO) -> None:
+        """Let no other process append to this stream."""
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(stream.fileno()), self._paths[0].stat()):
+                raise BlockingIOError  # the one that had it has finished, and another began
+        except BlockingIOError:
+            raise ModelError(f"{self.output}: another process is writing it") from None
 
-    def _append(self, streams: Streams, progress: Progress) -> Iterator[Progress]:
+    def _append(self, streams: tuple[BinaryIO, BinaryIO]) -> Iterator[Progress]:
         """Append what is left to be done."""
+        progress = self._saved() or Progress(facts=self._facts, place=self._table.start)
+        yield progress
         schemas = self._results.predicted, self._results.rejected
         for stream, size, schema in zip(streams, progress.sizes, schemas, strict=True):
             stream.truncate(size)
@@ -133,81 +134,40 @@ class Job:
                 streams[0].write(self._results.predict(batch, rows, predictions).serialize())
             if faults:
                 streams[1].write(self._results.reject(batch, faults).serialize())
-            progress = progress._replace(
+            progress = Progress(
+                facts=self._facts,
                 place=batch.end,
+                sizes=(streams[0].tell(), streams[1].tell()),
                 predicted=progress.predicted + batch.cells.num_rows - len(faults),
                 rejected=progress.rejected + len(faults),
             )
             if monotonic() - saved >= SAVE_SECONDS:
-                progress, saved = self._save(streams, progress), monotonic()
+                self._save(streams, progress)
+                saved = monotonic()
             yield progress
-        if _state(self._source) != self._found:
-            raise ModelError(f"{self._source}: changed while it was read; start again")
-        yield self._save(streams, progress)
+        self._save(streams, progress)
 
-    def _save(self, streams: Streams, progress: Progress) -> Progress:
+    def _save(self, streams: Iterable[BinaryIO], progress: Progress) -> None:
         """Make what was appended count."""
-        progress = progress._replace(sizes=(streams[0].tell(), streams[1].tell()))
         new = self._folder / "progress.new"
         with new.open("wb") as file:
-            file.write(json.dumps([self._facts, *progress]).encode())
+            file.write(progress.model_dump_json().encode())
             for each in (*streams, file):
                 each.flush()
                 os.fsync(each.fileno())
         new.replace(self._folder / "progress.json")
-        return progress
 
     def _saved(self) -> Progress | None:
         """How far this very job was when it was left; None if there is nothing to resume."""
-        try:
-            facts, place, sizes, *rows = json.loads((self._folder / "progress.json").read_bytes())
-            cut = any(
-                path.stat().st_size < size for path, size in zip(self._paths, sizes, strict=True)
-            )
-        except (OSError, ValueError):
-            return None
-        if cut or facts != self._facts:
-            return None
-        return Progress(Place(*place), tuple(sizes), *rows)
-
-
-@contextmanager
-def _explained(where: object, remedy: str = "") -> Iterator[None]:
-    """Say in one line what is wrong with a file or the disk."""
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException) as error:
-        fault = getattr(error, "strerror", None) or error
-        raise ModelError(f"{where}: {' '.join(str(fault).split())}{remedy}") from None
-
-
-def _open(path: Path) -> CsvTable | ParquetTable:
-    """The rows in a file.
-
-    Raises:
-        ValueError: saying what does not fit the contract.
-    """
-    table = TABLES[_format(path)](path)
-    names = table.schema.names
-    missing = [each.name for each in INPUTS if not each.optional and each.name not in names]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    for fault, which in (("has no", missing), ("has twice the", twice)):
-        if which:
-            raise ValueError(f"{fault} column {', '.join(which)}; its columns are {names!r:.300}")
-    for column in INPUTS:
-        if column.name in names and not is_readable(table.schema.field(column.name).type, column):
-            kind = table.schema.field(column.name).type
-            raise ValueError(f"column {column.name} is of type {kind}, not {column.datatype}")
-    return table
+        with suppress(OSError, ValueError):
+            saved = Progress.model_validate_json((self._folder / "progress.json").read_bytes())
+            sizes = [path.stat().st_size for path in self._paths]
+            if saved.facts == self._facts and all(map(ge, sizes, saved.sizes)):
+                return saved
+        return None
 
 
 def _format(path: Path) -> str:
     if path.suffix.lower() not in TABLES:
         raise ValueError(f"the name of a table ends in {' or '.join(TABLES)}")
     return path.suffix.lower()
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does."""
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns

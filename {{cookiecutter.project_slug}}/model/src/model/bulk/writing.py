@@ -3,21 +3,21 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
 from contract import INPUTS, TARGET
 from model.artifacts.manifest import Manifest
-from model.bulk.predicting import Faults, text_of
-from model.bulk.reading import Batch, Numbers
+from model.columns import text_of
 from model.engines.predictions import Predictions
+from model.tables.cells import Faults
+from model.tables.reading import Batch, Numbers
 
 ROW = "row"
 """The number of a row; a column of that name in the table itself stands in its place."""
 REJECTED = ("rejected_line", "rejected_column", "rejected_reason")
 """Why a row was rejected; not copied from a table of such rows that was corrected."""
 TYPES = {"FP64": pa.float64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
-WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
+WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter}
 GROUP_BYTES = 2**23
 """Bytes in memory that become one row group of a Parquet file, about."""
 
@@ -30,10 +30,13 @@ class Results:
         rejected: the columns of rejected rows: the row, why, and the cells as they stood, as texts.
 
     Raises:
-        ValueError: the table has a column that the prediction has too.
+        ValueError: the table has a column twice, or one that the prediction has too.
     """
 
     def __init__(self, table: pa.Schema, manifest: Manifest) -> None:
+        names = table.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"column {', '.join(twice)} is twice; the header is {names!r:.300}")
         raw = [field for field in table if field.name not in (ROW, *REJECTED)]
         copied = [field for field in raw if field.name not in {each.name for each in INPUTS}]
         ours = {f"expected_{TARGET.name}": TYPES[TARGET.datatype]}
@@ -43,8 +46,8 @@ class Results:
             raise ValueError(f"the predictions have a {', '.join(sorted(clash))} too; rename it")
         row = table.field(ROW) if ROW in table.names else pa.field(ROW, pa.int64())
         self.predicted = pa.schema([row, *copied, *ours.items()])
-        names = (ROW, *REJECTED, *(field.name for field in raw))
-        self.rejected = pa.schema([(name, pa.string()) for name in names])
+        texts = (ROW, *REJECTED, *(field.name for field in raw))
+        self.rejected = pa.schema([(name, pa.string()) for name in texts])
         self._ours = list(ours)
         self._version = manifest.version
 
@@ -52,15 +55,10 @@ class Results:
         """The rows of a batch at these positions, with their predictions."""
         cells = batch.cells.take(pa.array(rows))
         shares = predictions.probabilities
-        values = [
-            predictions.values,
-            *([] if shares is None else shares.T),
-            pa.repeat(self._version, len(rows)),
-        ]
-        columns = {
-            ROW: batch.start.row + 1 + rows,
-            **dict(zip(cells.schema.names, cells, strict=True)),
-        }
+        version = pa.repeat(self._version, len(rows))
+        values = [predictions.values, *([] if shares is None else shares.T), version]
+        columns = {ROW: batch.start.row + 1 + rows}
+        columns |= zip(cells.schema.names, cells, strict=True)
         columns |= zip(self._ours, values, strict=True)
         return pa.record_batch([columns[name] for name in self.predicted.names], self.predicted)
 

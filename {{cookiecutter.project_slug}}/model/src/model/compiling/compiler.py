@@ -25,34 +25,27 @@ def compile_pipeline(
 ) -> tuple[bytes | None, Compilation]:
     """The graph of a pipeline and how it was proven; None, and why there is none.
 
-    Args:
-        reference: the fitted pipeline.
-        rows: what it was fitted to, on which both must agree, as `model.columns.to_arrays` has it.
+    Both must agree on the rows that the pipeline was fitted to, as `model.columns.to_arrays` has
+    them, and on others made of these.
     """
     faults: list[str] = []
     for name, numbers in NUMBERS.items():
         try:
             graph = convert(reference.pipeline, numbers)
-            proof = prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
+            compiled = OnnxEngine(graph, reference.classes)
+            return graph, prove(reference, compiled, graph, rows)
         except Mismatch as mismatch:
             faults.append(f"compiled for {name}, {mismatch}")
         except Exception as error:  # converters and ONNX Runtime raise whatever comes to them
             fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
             faults.append(f"for {name}, {fault:.200}")
-        else:
-            return graph, Compilation(rows=proof.rows, worst=proof.worst)
     return None, Compilation(reason="; ".join(faults))
 
 
 def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
     """The pipeline as an ONNX graph with one input [rows, 1] for each feature.
 
-    Args:
-        pipeline: fitted to the columns that `model.engines.sklearn.to_frame` makes.
-        numbers: the type of the inputs that are numbers.
-
-    Raises:
-        Exception: of many kinds, when something in the pipeline cannot be converted.
+    Numbers are of the type given. Raises exceptions of many kinds for what cannot be converted.
     """
     inputs = [
         (each.name, (StringTensorType if each.datatype == "BYTES" else numbers)([None, 1]))

@@ -14,19 +14,15 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
-from skl2onnx.common._apply_operation import apply_cast, apply_concat
+from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from skl2onnx.common.data_types import (
-    DoubleTensorType,
-    FloatTensorType,
-    Int64TensorType,
-    StringTensorType,
-)
 from sklearn import ensemble, impute, preprocessing, tree
 
 from model.compiling.trees import Forest, forest_of
 
 ML = "ai.onnx.ml"
+MOST_NODES = 2_000_000
+"""In all trees together: a graph of more would take gigabytes to make."""
 
 
 class Graph:
@@ -36,24 +32,12 @@ class Graph:
         self._scope = scope
         self._container = container
 
-    def add(self, kind: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node; the name of its output."""
-        output = to or str(self._scope.get_unique_variable_name(kind))
+        output = output or str(self._scope.get_unique_variable_name(kind))
         attributes.setdefault("op_version", 2 if kind == "LabelEncoder" else 13)
         name = self._scope.get_unique_operator_name(kind)
         self._container.add_node(kind, list(inputs), [output], name=name, **attributes)
-        return output
-
-    def cast(self, value: str, kind: int) -> str:
-        """The same values as another type."""
-        output = str(self._scope.get_unique_variable_name("cast"))
-        apply_cast(self._scope, value, output, self._container, to=kind)
-        return output
-
-    def concat(self, values: list[str], to: str | None = None) -> str:
-        """The columns of all values side by side."""
-        output = to or str(self._scope.get_unique_variable_name("concat"))
-        apply_concat(self._scope, values, output, self._container, axis=1)
         return output
 
     def constant(self, kind: int, values: Any) -> str:
@@ -65,7 +49,8 @@ class Graph:
 
     def input(self, operator: Any, kind: int) -> str:
         """All inputs of an operator as one, of this type."""
-        return self.concat([self.cast(each.full_name, kind) for each in operator.inputs])
+        columns = [self.add("Cast", each.full_name, to=kind) for each in operator.inputs]
+        return self.add("Concat", *columns, axis=1)
 
     def forest(self, values: str, forest: Forest) -> str:
         """The sums of a forest, float64 [rows, targets].
@@ -73,6 +58,8 @@ class Graph:
         The operator: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html. With
         thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
+        if (count := sum(len(nodes.leaf) for nodes in forest.trees)) > MOST_NODES:
+            raise NotImplementedError(f"its trees have {count} nodes, more than {MOST_NODES}")
         columns: dict[str, Any] = {}
         for number, nodes in enumerate(forest.trees):
             leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
@@ -94,22 +81,16 @@ class Graph:
         columns["base_values_as_tensor"] = forest.base
         for name in [each for each in columns if each.endswith("_as_tensor")]:
             columns[name] = numpy_helper.from_array(np.array(columns[name]))
-        sums = self.add(
-            "TreeEnsembleRegressor",
-            values,
-            op_domain=ML,
-            op_version=3,
-            n_targets=len(forest.base),
-            **columns,
-        )
-        return self.cast(sums, TensorProto.DOUBLE)
+        columns["n_targets"] = len(forest.base)
+        sums = self.add("TreeEnsembleRegressor", values, op_domain=ML, op_version=3, **columns)
+        return self.add("Cast", sums, to=TensorProto.DOUBLE)
 
 
 def _raw(graph: Graph, operator: Any) -> str:
     """What the trees of an operator add up to."""
     forest = forest_of(operator.raw_operator)
     values = graph.input(operator, TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE)
-    return graph.forest(graph.cast(values, TensorProto.DOUBLE), forest)
+    return graph.forest(graph.add("Cast", values, to=TensorProto.DOUBLE), forest)
 
 
 def _regressor(scope: Any, operator: Any, container: Any) -> None:
@@ -117,11 +98,11 @@ def _regressor(scope: Any, operator: Any, container: Any) -> None:
     loss = getattr(operator.raw_operator, "_loss", None)
     link = type(loss.link).__name__ if loss else "IdentityLink"
     inverse = {"IdentityLink": "Identity", "LogLink": "Exp"}[link]
-    graph.add(inverse, _raw(graph, operator), to=output)
+    graph.add(inverse, _raw(graph, operator), output=output)
 
 
 def _regressor_shape(operator: Any) -> None:
-    operator.outputs[0].type = DoubleTensorType([None, 1])
+    operator.outputs[0].type = data_types.DoubleTensorType([None, 1])
 
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:
@@ -130,21 +111,24 @@ def _classifier(scope: Any, operator: Any, container: Any) -> None:
     raw = _raw(graph, operator)
     link = type(estimator._loss.link).__name__ if hasattr(estimator, "_loss") else None
     if link is None:
-        graph.add("Identity", raw, to=probabilities)
+        graph.add("Identity", raw, output=probabilities)
     elif link == "MultinomialLogit":
-        graph.add("Softmax", raw, to=probabilities, axis=1)
+        graph.add("Softmax", raw, output=probabilities, axis=1)
     else:
         if link == "HalfLogitLink":
             raw = graph.add("Mul", raw, graph.constant(TensorProto.DOUBLE, [2.0]), op_version=14)
         second = graph.add("Sigmoid", raw)
         one = graph.constant(TensorProto.DOUBLE, [1.0])
-        graph.concat([graph.add("Sub", one, second, op_version=14), second], to=probabilities)
-    graph.add("ArgMax", probabilities, to=label, axis=1, keepdims=0)
+        first = graph.add("Sub", one, second, op_version=14)
+        graph.add("Concat", first, second, axis=1, output=probabilities)
+    graph.add("ArgMax", probabilities, output=label, axis=1, keepdims=0)
 
 
 def _classifier_shape(operator: Any) -> None:
-    operator.outputs[0].type = Int64TensorType([None])
-    operator.outputs[1].type = DoubleTensorType([None, len(operator.raw_operator.classes_)])
+    operator.outputs[0].type = data_types.Int64TensorType([None])
+    operator.outputs[1].type = data_types.DoubleTensorType(
+        [None, len(operator.raw_operator.classes_)]
+    )
 
 
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
@@ -176,20 +160,20 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
         )
         shape = graph.constant(TensorProto.INT64, [-1, len(columns)])
         blocks.append(graph.add("Reshape", block, shape, op_version=14))
-    graph.concat(blocks, to=operator.outputs[0].full_name)
+    graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
 
 
 def _one_hot_shape(operator: Any) -> None:
     if _is_plain(operator):
         width = len(operator.raw_operator.get_feature_names_out())
-        operator.outputs[0].type = FloatTensorType([None, width])
+        operator.outputs[0].type = data_types.FloatTensorType([None, width])
     else:
         get_shape_calculator("SklearnOneHotEncoder")(operator)
 
 
 def _is_plain(operator: Any) -> bool:
     """Whether our own converter supports the encoder's settings."""
-    texts = all(isinstance(each.type, StringTensorType) for each in operator.inputs)
+    texts = all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
     return texts and operator.raw_operator.drop is None
 
 
@@ -208,14 +192,14 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
     graph, imputer = Graph(scope, container), operator.raw_operator
     values = graph.input(operator, TensorProto.DOUBLE)
     statistics = graph.constant(TensorProto.DOUBLE, [imputer.statistics_])
-    missing = graph.add("IsNaN", values)
-    graph.add("Where", missing, statistics, values, to=operator.outputs[0].full_name, op_version=9)
+    missing, output = graph.add("IsNaN", values), operator.outputs[0].full_name
+    graph.add("Where", missing, statistics, values, output=output, op_version=9)
 
 
 def _imputer_shape(operator: Any) -> None:
     if _is_float64(operator):
         width = len(operator.raw_operator.statistics_)
-        operator.outputs[0].type = DoubleTensorType([None, width])
+        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
     else:
         get_shape_calculator("SklearnImputer")(operator)
 
@@ -223,7 +207,7 @@ def _imputer_shape(operator: Any) -> None:
 def _is_float64(operator: Any) -> bool:
     """Whether the imputer replaces NaN among float64 by a number, and does nothing else."""
     imputer = operator.raw_operator
-    numbers = all(isinstance(each.type, DoubleTensorType) for each in operator.inputs)
+    numbers = all(isinstance(each.type, data_types.DoubleTensorType) for each in operator.inputs)
     return (
         numbers
         and imputer.indicator_ is None

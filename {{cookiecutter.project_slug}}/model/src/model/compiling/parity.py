@@ -5,12 +5,12 @@ go wrong: on both sides of the splits of trees, missing values, categories that 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from model.artifacts.manifest import Compilation
 from model.columns import Array
 from model.compiling.probes import probe_rows
 from model.engines.loading import TOLERANCE, Engine
@@ -24,25 +24,12 @@ class Mismatch(ModelError):
     """The compiled model does not predict as the reference does; says where and by how much."""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What was compared.
-
-    Attributes:
-        rows: how many rows.
-        worst: the largest relative error among them.
-    """
-
-    rows: int
-    worst: float
-
-
-def prove(reference: Engine, compiled: Engine, graph: bytes, history: Mapping[str, Array]) -> Proof:
-    """Compare the two.
+def prove(
+    reference: Engine, compiled: Engine, graph: bytes, history: Mapping[str, Array]
+) -> Compilation:
+    """How well the two agree.
 
     Args:
-        reference: what is right.
-        compiled: what is to be proven.
         graph: the ONNX model behind it, whose split thresholds are tried.
         history: the rows to compare on, and to make others of.
 
@@ -61,7 +48,7 @@ def prove(reference: Engine, compiled: Engine, graph: bytes, history: Mapping[st
                 f"its predictions differ from scikit-learn's by up to {error.max():.2g} of their"
                 f" value on {(error > TOLERANCE).sum()} of {len(error)} {kind}, such as {row}"
             )
-    return Proof(rows, worst)
+    return Compilation(rows=rows, worst=worst)
 
 
 def relative_error(predictions: Predictions, expected: Predictions) -> Floats:
@@ -70,10 +57,7 @@ def relative_error(predictions: Predictions, expected: Predictions) -> Floats:
     Differences are relative to the expected number; where that is almost zero, to the 10⁻⁷ part of
     the largest one, of which a float32 knows no more.
     """
-    numbers, right = (
-        each.values[:, None] if each.probabilities is None else each.probabilities
-        for each in (predictions, expected)
-    )
+    numbers, right = predictions.numbers, expected.numbers
     if numbers.shape != right.shape:
         return np.full(len(right), np.inf)
     scale = np.abs(right, where=np.isfinite(right), out=np.zeros_like(right))

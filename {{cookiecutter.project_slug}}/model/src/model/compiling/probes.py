@@ -9,7 +9,6 @@ import numpy.typing as npt
 from contract import FEATURES, Column
 from model.columns import Array, row_count
 from model.engines.loading import Engine
-from model.engines.predictions import Predictions
 
 HISTORY_ROWS = 200_000
 PART_ROWS = 20_000
@@ -25,12 +24,9 @@ NUMBERS = [each for each in FEATURES if each.datatype in ("FP64", "INT64")]
 
 
 def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator[tuple[str, Rows]]:
-    """The rows in parts, each with what it holds.
+    """Rows in parts, each with what it holds: those that the reference was fitted to, and others.
 
-    Args:
-        reference: tells where the prediction jumps.
-        history: the rows that it was fitted to.
-        thresholds: the numbers that its trees compare with.
+    The thresholds are the numbers that its trees compare with.
     """
     total = row_count(history)
     chosen = np.linspace(0, total - 1, min(total, HISTORY_ROWS)).astype(np.intp)
@@ -51,12 +47,8 @@ def _replaced(rows: Rows, values: Mapping[str, Any]) -> Rows:
     """Rows of the history with each of these values in turn, and with all of them at once."""
     base = _drawn(rows, 64)
     sets = [{}, *({name: value} for name, value in values.items()), values]
-    return _joined(
-        [
-            {**base, **{name: np.full_like(base[name], value) for name, value in one.items()}}
-            for one in sets
-        ]
-    )
+    filled = ({name: np.full_like(base[name], one[name]) for name in one} for one in sets)
+    return _joined([{**base, **columns} for columns in filled])
 
 
 def _at_splits(rows: Rows, thresholds: Floats) -> Rows:
@@ -91,16 +83,16 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
     above = np.concatenate([each[1:] for each in edges])
 
     def place(ordinals: Integers) -> Rows:
-        placed = dict(base)
+        placed, numbers = dict(base), _mirrored(ordinals).view(np.float64)
         for number, each in enumerate(NUMBERS):
-            values = _values(ordinals, each)
+            values = np.floor(numbers) if each.datatype == "INT64" else numbers
             placed[each.name] = np.where(owner == number, values, base[each.name])
         return placed
 
-    start = reference.predict(place(below))
+    start = reference.predict(place(below)).numbers
     while (below + 1 < above).any():
         middle = (below >> 1) + (above >> 1) + (below & above & 1)
-        same = _equal(reference.predict(place(middle)), start)
+        same = (reference.predict(place(middle)).numbers == start).all(axis=1)
         below, above = np.where(same, middle, below), np.where(same, above, middle)
     return _joined([place(below - 1), place(below), place(above)])
 
@@ -109,31 +101,12 @@ def _edges(rows: Rows, column: Column) -> Integers:
     """Numbers of the history between which jumps are looked for, as ordinals."""
     shares = np.linspace(0, 1, 1 + max(JUMPS // len(NUMBERS), 8))
     quantiles = np.quantile(_present(rows, column), shares, method="nearest")
-    return _ordinals(np.unique(quantiles), column)
+    return _mirrored(np.unique(quantiles).view(np.int64))
 
 
-def _ordinals(values: Floats, column: Column) -> Integers:
-    """The numbers as integers that keep their order, with nothing in between two neighbours."""
-    if column.datatype == "INT64":
-        return values.astype(np.int64)
-    bits = values.view(np.int64)
+def _mirrored(bits: Integers) -> Integers:
+    """The bits of numbers as ordinals, which keep their order without a gap; and back again."""
     return np.where(bits < 0, np.iinfo(np.int64).min - bits, bits)
-
-
-def _values(ordinals: Integers, column: Column) -> Floats:
-    """The numbers that `_ordinals` made these of."""
-    if column.datatype == "INT64":
-        return ordinals.astype(np.float64)
-    bits = np.where(ordinals < 0, np.iinfo(np.int64).min - ordinals, ordinals)
-    return bits.view(np.float64)
-
-
-def _equal(one: Predictions, other: Predictions) -> npt.NDArray[np.bool_]:
-    """Which rows have the same prediction, to the bit."""
-    if one.probabilities is None or other.probabilities is None:
-        return np.equal(one.values, other.values)
-    equal: npt.NDArray[np.bool_] = (one.probabilities == other.probabilities).all(axis=1)
-    return equal
 
 
 def _present(rows: Rows, column: Column) -> Floats:

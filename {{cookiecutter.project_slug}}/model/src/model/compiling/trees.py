@@ -3,11 +3,8 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-MOST_NODES = 2_000_000
-"""In all trees together: a graph of more would take gigabytes to make."""
+from model.columns import Array
 
 
 class Tree(NamedTuple):
@@ -19,13 +16,13 @@ class Tree(NamedTuple):
         first: the number of the first target.
     """
 
-    leaf: npt.NDArray[np.bool_]
-    feature: npt.NDArray[Any]
-    threshold: Floats
-    left: npt.NDArray[Any]
-    right: npt.NDArray[Any]
-    missing_left: npt.NDArray[Any]
-    values: Floats
+    leaf: Array
+    feature: Array
+    threshold: Array
+    left: Array
+    right: Array
+    missing_left: Array
+    values: Array
     first: int
 
 
@@ -39,25 +36,12 @@ class Forest(NamedTuple):
     """
 
     trees: list[Tree]
-    base: Floats
+    base: Array
     rounded: bool
 
 
 def forest_of(estimator: Any) -> Forest:
-    """The trees of any of scikit-learn's tree estimators.
-
-    Raises:
-        NotImplementedError: the estimator has a setting that trees in ONNX do not support, or too
-            many nodes.
-    """
-    forest = _forest_of(estimator)
-    nodes = sum(len(tree.leaf) for tree in forest.trees)
-    if nodes > MOST_NODES:
-        raise NotImplementedError(f"its trees have {nodes} nodes, more than {MOST_NODES}")
-    return forest
-
-
-def _forest_of(estimator: Any) -> Forest:
+    """The trees of an estimator; raises NotImplementedError for a setting that ONNX lacks."""
     if hasattr(estimator, "_predictors"):
         if estimator.is_categorical_ is not None:
             raise NotImplementedError("gradient boosting with categorical_features")

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import structlog
 
-from model.artifacts.manifest import ONNX_FILE, ArtifactError, Manifest
+from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
+from model.errors import ModelError
 
 if TYPE_CHECKING:
     from model.engines.onnx import OnnxEngine
@@ -25,13 +27,10 @@ TOLERANCE = 1e-5
 
 
 class Engine(Protocol):
-    """One way to run an artifact.
-
-    Attributes:
-        name: what runs it, `onnxruntime` or `scikit-learn`.
-    """
+    """One way to run an artifact."""
 
     name: str
+    """What runs it, `onnxruntime` or `scikit-learn`."""
 
     def predict(self, arrays: Mapping[str, Array], /) -> Predictions:
         """The predictions for these rows, given as `model.columns.to_arrays` makes them."""
@@ -53,36 +52,25 @@ class Model:
 
     @classmethod
     def load(cls, path: Path) -> "Model":
-        """The model of the artifact in this folder: verified, loaded, and tested on its own rows.
-
-        Raises:
-            ArtifactError: saying what is wrong with it.
-        """
+        """The model in this folder, verified and tested; raises ModelError if anything is wrong."""
         artifact = verify(path)
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
             predictions = model.predict(test.columns).rows()
         except Exception as error:  # whatever the libraries below raise for what they cannot run
-            raise ArtifactError(
-                f"{path}: fails its self-test ({type(error).__name__}: {error}); run `make train`"
-            ) from error
+            fault = f"fails its self-test ({type(error).__name__}: {error})"
+            raise ModelError(f"{path}: {fault}; run `make train`") from error
         for row, (found, expected) in enumerate(zip(predictions, test.predictions, strict=True)):
             if not _is_close(found, expected):
-                raise ArtifactError(
-                    f"{path}: predicts {found} where row {row} of its self-test expects {expected};"
-                    " run `make train`"
-                )
+                fault = f"predicts {found} where row {row} of its self-test expects {expected}"
+                raise ModelError(f"{path}: {fault}; run `make train`")
         return model
 
     def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows, every number finite.
-
-        Raises:
-            ArithmeticError: the model predicted something that is no finite number.
-        """
+        """The predictions for these rows; raises ArithmeticError if a number is not finite."""
         predictions = self.engine.predict(to_arrays(columns))
-        if not predictions.is_finite():
+        if not np.isfinite(predictions.numbers).all():
             raise ArithmeticError("the model predicted something that is not a finite number")
         return predictions
 
@@ -90,12 +78,8 @@ class Model:
 def log_version(manifest: Manifest) -> None:
     """Log which version answers, and what must be known of it."""
     log = structlog.get_logger()
-    log.info(
-        "serving",
-        version=manifest.version,
-        trained=manifest.created_at.isoformat(),
-        compiled=manifest.compiled.reason is None,
-    )
+    trained, compiled = manifest.created_at.isoformat(), manifest.compiled.reason is None
+    log.info("serving", version=manifest.version, trained=trained, compiled=compiled)
     if manifest.data.synthetic:
         log.warning("this model was trained on SYNTHETIC data: its predictions mean nothing")
 

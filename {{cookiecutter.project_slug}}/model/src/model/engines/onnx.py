@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from model.artifacts.manifest import ONNX_FILE, ArtifactError
+from model.artifacts.manifest import ONNX_FILE
 from model.artifacts.verification import VerifiedArtifact
 from model.columns import Array
 from model.engines.predictions import Predictions, most_probable
+from model.errors import ModelError
 
 DTYPES: dict[str, Any] = {
     "tensor(double)": np.float64,
@@ -44,20 +45,14 @@ class OnnxEngine:
 
     @classmethod
     def load(cls, artifact: VerifiedArtifact) -> "OnnxEngine":
-        """The engine of an artifact.
-
-        Raises:
-            ArtifactError: this ONNX Runtime cannot run it.
-        """
+        """The engine of an artifact; raises ModelError if this ONNX Runtime cannot run it."""
         path, manifest = artifact.path / ONNX_FILE, artifact.manifest
         try:
             return cls(path.read_bytes(), manifest.classes or ())
         except Exception as error:  # ONNX Runtime's own kinds have no common base
-            fault = " ".join(str(error).split())
-            raise ArtifactError(
-                f"{path}: made by onnxruntime {manifest.packages.get('onnxruntime')}, and"
-                f" {ort.__version__} cannot run it ({fault:.200}); run `make train`"
-            ) from None
+            maker, fault = manifest.packages.get("onnxruntime"), " ".join(str(error).split())
+            versions = f"made by onnxruntime {maker}, and {ort.__version__} cannot run it"
+            raise ModelError(f"{path}: {versions} ({fault:.200}); run `make train`") from None
 
     def predict(self, arrays: Mapping[str, Array]) -> Predictions:
         """The predictions for these rows, given as `model.columns.to_arrays` makes them."""
@@ -67,6 +62,6 @@ class OnnxEngine:
         }
         (output,) = self._session.run(self._outputs, feed)
         numbers = output.astype(np.float64, copy=False)
-        return (
-            most_probable(numbers, self._classes) if self._classes else Predictions(numbers.ravel())
-        )
+        if not self._classes:
+            return Predictions(numbers.ravel())
+        return most_probable(numbers, self._classes)

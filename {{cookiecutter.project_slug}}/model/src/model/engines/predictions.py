@@ -26,10 +26,10 @@ class Predictions:
     classes: Sequence[str] = ()
     probabilities: npt.NDArray[np.float64] | None = None
 
-    def is_finite(self) -> bool:
-        """Whether every number is finite, as JSON demands."""
-        numbers = self.values if self.probabilities is None else self.probabilities
-        return bool(np.isfinite(numbers).all())
+    @property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """What was computed: the probabilities, or for a regression the values [rows, 1]."""
+        return self.values[:, None] if self.probabilities is None else self.probabilities
 
     def part(self, rows: slice | npt.NDArray[np.intp]) -> "Predictions":
         """The predictions for some of the rows, given as a slice or by their numbers."""
@@ -46,18 +46,8 @@ class Predictions:
 
 
 def most_probable(probabilities: npt.NDArray[np.float64], classes: Sequence[str]) -> Predictions:
-    """The predictions of a classifier: of each row the most probable class, the first of equals.
-
-    Args:
-        probabilities: [rows, classes].
-        classes: the name of every class.
-    """
+    """Of each row of probabilities [rows, classes] the most probable class, the first of equals."""
     best = probabilities.argmax(axis=1)
     names = np.array(classes, dtype=object)
     values = names == "true" if TARGET.datatype == "BOOL" else names
     return Predictions(values[best], classes, probabilities)
-
-
-def class_name(value: Any) -> str:
-    """A class as the keys of `probabilities` have it: "false" and "true" for booleans."""
-    return str(value).lower() if TARGET.datatype == "BOOL" else str(value)

@@ -10,8 +10,8 @@ from threadpoolctl import ThreadpoolController
 
 from model.artifacts.manifest import MODEL_FILE
 from model.artifacts.verification import VerifiedArtifact
-from model.columns import Array
-from model.engines.predictions import Predictions, class_name, most_probable
+from model.columns import Array, text_of
+from model.engines.predictions import Predictions, most_probable
 
 
 class SklearnEngine:
@@ -45,7 +45,7 @@ class SklearnEngine:
             known = self.pipeline.predict_proba(frame).astype(np.float64).clip(0, 1)
         probabilities = np.zeros((len(frame), len(self.classes)))
         for position, value in enumerate(self.pipeline.classes_.tolist()):
-            probabilities[:, self.classes.index(class_name(value))] = known[:, position]
+            probabilities[:, self.classes.index(text_of(value))] = known[:, position]
         return most_probable(probabilities, self.classes)
 
 

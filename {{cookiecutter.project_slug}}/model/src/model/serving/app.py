@@ -26,11 +26,7 @@ LOOP_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application that serves the store's current version.
-
-    Raises:
-        ModelError: there is no token, or no version that may be served.
-    """
+    """The application for the current version; raises ModelError without a version or a token."""
     if not settings.model_tokens:
         raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
     model = Model.load(Store(settings.model_store).folder())
@@ -101,18 +97,16 @@ class Api:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name != MODEL_NAME:
             raise HTTPException(404, f"unknown model {name!r:.80}; this is {MODEL_NAME}")
-        if version not in (None, self._model.manifest.version):
-            raise HTTPException(
-                404, f"unknown version {version!r:.80}; this is {self._model.manifest.version}"
-            )
+        current = self._model.manifest.version
+        if version not in (None, current):
+            raise HTTPException(404, f"unknown version {version!r:.80}; this is {current}")
 
     async def _read(self, request: Request) -> bytes:
         """The body of a request whose headers allow for JSON, no longer than it may be."""
         headers: dict[bytes, bytes] = dict(request.scope["headers"])
         if b"inference-header-content-length" in headers:
-            raise HTTPException(
-                400, "binary tensor data is not supported; send JSON (binary_data=False)"
-            )
+            fault = "binary tensor data is not supported; send JSON (binary_data=False)"
+            raise HTTPException(400, fault)
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise HTTPException(415, "compressed bodies are not supported")
         kind = headers.get(b"content-type", b"application/json").partition(b";")[0]

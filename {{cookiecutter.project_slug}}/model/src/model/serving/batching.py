@@ -8,8 +8,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate, chain, pairwise
-from time import perf_counter
+from timeit import repeat
 from typing import Any, TypeVar
 
 from model.columns import Columns, row_count
@@ -27,12 +28,7 @@ T = TypeVar("T")
 
 
 class Batcher:
-    """Predicts for the requests of one event loop.
-
-    Args:
-        model: what predicts.
-        loop_rows: how many rows the event loop predicts together.
-    """
+    """Predicts for the requests of one event loop, of which it predicts `loop_rows` together."""
 
     def __init__(self, model: Model, loop_rows: int) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
@@ -44,34 +40,23 @@ class Batcher:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     async def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows, which may be made together with those for others.
-
-        Raises:
-            Exception: what the model raises for these rows; other requests are not harmed.
-        """
+        """The predictions for these rows; raises what the model does for them, and them alone."""
         quick = row_count(columns) <= self._on_loop.max_rows
         return await (self._on_loop if quick else self._in_thread).predict(columns)
 
 
 def quick_rows(model: Model) -> int:
     """How many rows the model predicts within `LOOP_SECONDS`; 0 when one row takes longer."""
-    columns = model.manifest.self_test.columns
-    alone, together = (
-        _seconds(model, {name: [values[0]] * rows for name, values in columns.items()})
-        for rows in (1, SAMPLE_ROWS)
-    )
+
+    def seconds(rows: int) -> float:
+        test = model.manifest.self_test
+        sample = {name: [values[0]] * rows for name, values in test.columns.items()}
+        # The shortest of three times is the one that nothing disturbed.
+        return min(repeat(partial(model.predict, sample), number=1, repeat=3))
+
+    alone, together = seconds(1), seconds(SAMPLE_ROWS)
     each = max((together - alone) / (SAMPLE_ROWS - 1), 1e-7)
     return 0 if alone > LOOP_SECONDS else 1 + int((LOOP_SECONDS - alone) / each)
-
-
-def _seconds(model: Model, columns: Columns) -> float:
-    """How long a prediction takes when nothing disturbs it."""
-    times = []
-    for _ in range(3):
-        start = perf_counter()
-        model.predict(columns)
-        times.append(perf_counter() - start)
-    return min(times)
 
 
 async def call_on_loop(function: Callable[..., T], *arguments: Any) -> T:
@@ -84,7 +69,6 @@ class Queue:
     """Requests that wait for the same place.
 
     Args:
-        model: what predicts.
         max_rows: how many rows it is given together; a longer request is predicted alone.
         call: calls a function with its arguments in that place.
     """

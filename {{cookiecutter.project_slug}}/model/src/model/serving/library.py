@@ -1,8 +1,4 @@
-"""The model in the caller's own process: the same messages, no server.
-
-Found by the entry point `library` of the group `predictor.engine`, so that its user imports nothing
-of this package.
-"""
+"""The model in the caller's own process, found by the entry point `predictor.engine: library`."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +16,7 @@ class LibraryModel:
         self._model = model
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The inference response to a request.
-
-        Raises:
-            contract.ContractError: the request breaks the contract.
-        """
+        """The inference response to a request; raises contract.ContractError if it is not valid."""
         inference = protocol.read_request(request)
         predictions = self._model.predict(inference.columns)
         return protocol.response_of(self._model, inference, predictions)

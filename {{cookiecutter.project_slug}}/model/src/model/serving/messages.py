@@ -12,11 +12,7 @@ from contract import ContractError
 
 
 def parse(body: bytes) -> object:
-    """The JSON of a body.
-
-    Raises:
-        ContractError: it is invalid.
-    """
+    """The JSON of a body; raises ContractError if it is invalid."""
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(body)
     # Either it is invalid, and this tells better why; or it holds NaN, as some clients write it.

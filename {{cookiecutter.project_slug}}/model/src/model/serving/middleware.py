@@ -66,9 +66,8 @@ class RequestMiddleware:
             if scope["path"] in PUBLIC_PATHS or self._is_authorized(authorization):
                 await self._app(scope, receive_on, send_with_id)
             else:
-                refusal = json_response(
-                    {"error": "a bearer token is needed"}, 401, {"WWW-Authenticate": "Bearer"}
-                )
+                challenge = {"WWW-Authenticate": "Bearer"}
+                refusal = json_response({"error": "a bearer token is needed"}, 401, challenge)
                 await refusal(scope, receive_on, send_with_id)
         except ClientDisconnect:
             status = 499
@@ -82,14 +81,8 @@ class RequestMiddleware:
         finally:
             duration = round(1000 * (time.perf_counter() - start), 2)
             write = log.debug if scope["path"] in PUBLIC_PATHS and status == 200 else log.info
-            write(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                duration_ms=duration,
-                **state,
-            )
+            request = {"method": scope["method"], "path": scope["path"], "status": status}
+            write("request", **request, duration_ms=duration, **state)
 
     def _is_authorized(self, authorization: bytes) -> bool:
         scheme, _, token = authorization.partition(b" ")

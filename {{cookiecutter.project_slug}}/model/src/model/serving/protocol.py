@@ -13,6 +13,7 @@ from model.columns import row_count
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 
+OUTPUTS = frozenset({TARGET.name} if TARGET.datatype == "FP64" else {TARGET.name, PROBABILITIES})
 SERVER = {"name": "model", "version": "1", "extensions": []}
 
 
@@ -23,7 +24,7 @@ class InferenceRequest:
     Attributes:
         columns: the features, missing values as None.
         rows: how many rows there are.
-        outputs: the names of the outputs that are wanted; none means all.
+        outputs: the names of the outputs that are wanted.
         id: what to repeat in the response, if anything.
     """
 
@@ -34,11 +35,7 @@ class InferenceRequest:
 
 
 def read_request(request: object) -> InferenceRequest:
-    """The inference request in parsed JSON.
-
-    Raises:
-        ContractError: it is none; names the tensor at fault where there is one.
-    """
+    """The request in parsed JSON; raises ContractError, which names a tensor at fault."""
     columns = columns_of(request)
     message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of rejects any other
     if not isinstance(message.get("id", ""), str):
@@ -53,16 +50,15 @@ def _outputs(outputs: object) -> frozenset[str]:
     """The names of the outputs that are wanted."""
     if not isinstance(outputs, list):
         raise ContractError("`outputs` is not a list")
-    known = {TARGET.name} | ({PROBABILITIES} if TARGET.datatype != "FP64" else set())
     wanted: set[str] = set()
     for position, output in enumerate(outputs):
         name = output.get("name") if isinstance(output, dict) else None
         if not isinstance(name, str):
             raise ContractError(f"`outputs[{position}]` is not an object with a name")
-        if name not in known:
-            raise ContractError(f"unknown output; expected {', '.join(sorted(known))}", name)
+        if name not in OUTPUTS:
+            raise ContractError(f"unknown output; expected {', '.join(sorted(OUTPUTS))}", name)
         wanted.add(name)
-    return frozenset(wanted)
+    return frozenset(wanted) or OUTPUTS
 
 
 def response_of(
@@ -74,28 +70,21 @@ def response_of(
     prediction to fall back on while this version cannot be asked, as JSON text.
     """
     probabilities = predictions.probabilities
-    outputs = outputs_of(
-        predictions.values.tolist(),
-        None if probabilities is None else probabilities.ravel().tolist(),
-        predictions.classes,
-    )
+    shares = None if probabilities is None else probabilities.ravel().tolist()
+    outputs = outputs_of(predictions.values.tolist(), shares, predictions.classes)
     return {
         "model_name": MODEL_NAME,
         "model_version": model.manifest.version,
         **({} if request.id is None else {"id": request.id}),
-        "parameters": {
-            "signature": model.manifest.signature,
-            "fallback": model.fallback,
-        },
-        "outputs": [
-            each for each in outputs if not request.outputs or each["name"] in request.outputs
-        ],
+        "parameters": {"signature": model.manifest.signature, "fallback": model.fallback},
+        "outputs": [each for each in outputs if each["name"] in request.outputs],
     }
 
 
 def metadata(model: Model) -> dict[str, Any]:
     """What the model is: its tensors, and in `parameters` what the service compares."""
     manifest = model.manifest
+    inputs = [{"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES]
     outputs = [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}]
     if manifest.classes is not None:
         shape = [-1, len(manifest.classes)]
@@ -104,13 +93,7 @@ def metadata(model: Model) -> dict[str, Any]:
         "name": MODEL_NAME,
         "versions": [manifest.version],
         "platform": model.engine.name,
-        "inputs": [
-            {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES
-        ],
+        "inputs": inputs,
         "outputs": outputs,
-        "parameters": {
-            "signature": manifest.signature,
-            "version": manifest.version,
-            "fallback": manifest.fallback,
-        },
+        "parameters": manifest.model_dump(include={"signature", "version", "fallback"}),
     }

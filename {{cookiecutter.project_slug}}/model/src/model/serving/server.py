@@ -29,11 +29,7 @@ SOCKET_PATH_BYTES = 107
 
 
 def serve(settings: Settings) -> None:
-    """Serve the current version until stopped.
-
-    Raises:
-        ModelError: a setting or the artifact is wrong; nothing was started.
-    """
+    """Serve the current version until stopped; raises ModelError before anything is started."""
     if not settings.model_tokens:
         raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
     bind = settings.bind
@@ -63,10 +59,8 @@ def private_socket(address: str) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
-            raise ModelError(
-                f"MODEL_URL: {path.parent} is open to other users; give the socket a folder of its"
-                " own"
-            )
+            fault = f"{path.parent} is open to other users"
+            raise ModelError(f"MODEL_URL: {fault}; give the socket a folder of its own")
         if path.exists() and not path.is_socket():
             raise ModelError(f"MODEL_URL: {path} is not a socket")
         with socket.socket(socket.AF_UNIX) as probe:
@@ -86,9 +80,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings, bind: str) -> None:
         self._settings = settings
-        self._options: dict[str, Any] = {
-            "bind": bind,
-            "workers": settings.model_workers,
+        self._bind = bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set the options."""
+        options: dict[str, Any] = {
+            "bind": self._bind,
+            "workers": self._settings.model_workers,
             "worker_class": GunicornWorker,
             "asgi_loop": "asyncio",
             "http_parser": "python",
@@ -99,13 +98,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": 10,
             "keepalive": KEEPALIVE_SECONDS,
             "logger_class": logs.GunicornLogger,
-            "loglevel": settings.log_level,
+            "loglevel": self._settings.log_level,
         }
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set the options."""
-        for name, value in self._options.items():
+        for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:

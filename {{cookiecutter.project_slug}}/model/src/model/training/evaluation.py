@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from contract import FEATURES, TARGET, Column
 from model.artifacts.manifest import Evaluation, Observed, Slice
-from model.columns import to_arrays
-from model.engines.predictions import Predictions, class_name
+from model.columns import text_of, to_arrays
+from model.engines.predictions import Predictions
 from model.training.fitting import fallback_of, fit
 from model.training.history import History
 
@@ -23,10 +23,7 @@ SHARES_PER_FEATURE = 100
 def judge(
     build: Callable[[], Pipeline], past: History, later: History, classes: list[str]
 ) -> Evaluation | None:
-    """A model fitted to the past rows, measured on the later ones.
-
-    None where the past rows hold a single class, which nothing can be fitted to.
-    """
+    """A model of the past, measured on the later rows; None where the past has a single class."""
     if classes and len(set(past.targets)) < 2:
         return None
     predictions = fit(build(), past, classes).predict(to_arrays(later.columns))
@@ -55,33 +52,27 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
         if len(set(targets)) > 1:
             errors["r2"] = metrics.r2_score(targets, predictions.values)
         return {name: float(value) for name, value in errors.items()}
-    truth = [class_name(target) for target in targets]
-    chosen = [class_name(value) for value in predictions.values.tolist()]
+    truth = [text_of(target) for target in targets]
+    chosen = [text_of(value) for value in predictions.values.tolist()]
     with warnings.catch_warnings():
         # A class that only the past or only the later rows hold is no fault.
         warnings.simplefilter("ignore")
+        labels = sorted(predictions.classes)
         return {
             "accuracy": float(metrics.accuracy_score(truth, chosen)),
             "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, chosen)),
-            "log_loss": float(
-                metrics.log_loss(
-                    truth, predictions.probabilities, labels=sorted(predictions.classes)
-                )
-            ),
+            "log_loss": float(metrics.log_loss(truth, predictions.probabilities, labels=labels)),
         }
 
 
 def _slices(predictions: Predictions, rows: History) -> list[Slice]:
     slices: list[Slice] = []
-    for column in FEATURES:
-        if column.datatype not in ("BOOL", "BYTES"):
-            continue
+    for column in (each for each in FEATURES if each.datatype in ("BOOL", "BYTES")):
         values = rows.columns[column.name]
         for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
             chosen = [row for row, each in enumerate(values) if each == value]
-            found = metrics_of(
-                predictions.part(np.array(chosen)), [rows.targets[row] for row in chosen]
-            )
+            targets = [rows.targets[row] for row in chosen]
+            found = metrics_of(predictions.part(np.array(chosen)), targets)
             slices.append(Slice(feature=column.name, value=value, rows=count, metrics=found))
     return slices
 
@@ -94,13 +85,10 @@ def observe(history: History) -> dict[str, Observed]:
 
 def _observe(values: list[Any], column: Column) -> Observed:
     present = [value for value in values if value is not None]
-    missing = 1 - len(present) / len(values)
-    if not present:
-        return Observed(missing=missing)
-    if column.datatype in ("FP64", "INT64"):
-        quantiles = np.quantile(np.array(present, dtype=np.float64), np.linspace(0, 1, 11))
-        return Observed(missing=missing, quantiles=quantiles.tolist())
-    counts = Counter(map(str.lower, map(str, present)) if column.datatype == "BOOL" else present)
-    frequent = counts.most_common(SHARES_PER_FEATURE)
-    shares = {name: count / len(values) for name, count in frequent}
-    return Observed(missing=missing, shares=shares)
+    observed = Observed(missing=1 - len(present) / len(values))
+    if present and column.datatype in ("FP64", "INT64"):
+        observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
+    elif present:
+        frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)
+        observed.shares = {name: count / len(values) for name, count in frequent}
+    return observed

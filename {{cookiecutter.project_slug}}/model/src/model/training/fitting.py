@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from contract import TARGET
-from model.columns import to_arrays
-from model.engines.predictions import Predictions, class_name
+from model.columns import text_of, to_arrays
+from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine, to_frame
 from model.training.history import History
 
@@ -20,13 +20,7 @@ def classes_of(history: History) -> list[str]:
 
 
 def fit(pipeline: Pipeline, history: History, classes: list[str]) -> SklearnEngine:
-    """The pipeline fitted to these rows.
-
-    Args:
-        pipeline: as `model.pipeline.build_pipeline` makes it.
-        history: the rows.
-        classes: those to predict, of which the rows may lack some.
-    """
+    """The pipeline fitted to these rows, which may lack some of the classes to predict."""
     frame = to_frame(to_arrays(history.columns))
     # Gradient boosting cannot bin a column without any value. A constant says as little.
     empty = [name for name in frame if frame[name].isna().all()]
@@ -39,7 +33,7 @@ def fallback_of(history: History, classes: list[str]) -> Predictions:
     if not classes:
         return Predictions(np.array([np.median(history.targets)]))
     counts = Counter(history.targets)
-    shares = {class_name(value): count / len(history) for value, count in counts.items()}
+    shares = {text_of(value): count / len(history) for value, count in counts.items()}
     # The first of equally frequent classes, so that equal histories have equal fallbacks.
     value = max(sorted(counts), key=lambda each: counts[each])
     probabilities = np.array([[shares.get(name, 0.0) for name in classes]])

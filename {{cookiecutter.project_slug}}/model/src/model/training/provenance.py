@@ -6,7 +6,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from model.artifacts.manifest import Code, Data
-from model.errors import ModelError
+from model.errors import FAULTS, explained
 
 PACKAGES = ("scikit-learn", "numpy", "pandas", "joblib", "skl2onnx", "onnx", "onnxruntime")
 GIT_TIMEOUT_SECONDS = 10
@@ -16,26 +16,19 @@ def describe_data(path: Path, sha256: str, rows: int) -> tuple[Data, str | None]
     """The content of `provenance.json` beside the file, and a warning if it is of another file.
 
     The label stays on a file that was changed since: synthetic rows stay synthetic after an edit.
-
-    Raises:
-        ModelError: `provenance.json` is invalid.
+    Raises ModelError if `provenance.json` is invalid.
     """
     beside = path.with_name("provenance.json")
     if not beside.exists():
         return Data(source=path.name, sha256=sha256, rows=rows, synthetic=False), None
-    try:
+    with explained(beside, kinds=(*FAULTS, TypeError)):
         provenance = json.loads(beside.read_text("utf-8"))
         data = Data.model_validate(provenance | {"sha256": sha256, "rows": rows})
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{beside}: is not a provenance: {error}") from None
     if provenance.get("sha256") == sha256:
         return data, None
-    source = f"{path.name}, changed since: {data.source}"
-    return (
-        data.model_copy(update={"source": source, "license": None}),
-        f"{beside} does not describe this {path.name} (its sha256 is another);"
-        f" rewrite it, with the sha256 {sha256}",
-    )
+    changed = {"source": f"{path.name}, changed since: {data.source}", "license": None}
+    warning = f"{beside} does not describe this {path.name} (its sha256 is another); rewrite it"
+    return data.model_copy(update=changed), f"{warning}, with the sha256 {sha256}"
 
 
 def describe_code() -> Code | None:

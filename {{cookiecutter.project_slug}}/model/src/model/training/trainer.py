@@ -11,14 +11,7 @@ import joblib
 from sklearn.pipeline import Pipeline
 
 from contract import FEATURES, TARGET, signature
-from model.artifacts.manifest import (
-    MODEL_FILE,
-    ONNX_FILE,
-    TASK,
-    Compilation,
-    Manifest,
-    SelfTest,
-)
+from model.artifacts.manifest import MODEL_FILE, ONNX_FILE, TASK, Compilation, Manifest, SelfTest
 from model.artifacts.verification import version_of
 from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
@@ -51,17 +44,13 @@ def train(
     Args:
         history: at least 20 rows, oldest first.
         on_step: called with the name of each of the `STEPS` as it begins.
-        build: makes the pipeline.
-        compiled: whether to try to compile the pipeline.
 
     Raises:
         ModelError: the rows are too few, or of one class only.
     """
     if len(history) < MIN_ROWS:
-        raise ModelError(
-            f"{len(history)} rows are too few to learn from; {MIN_ROWS} is least:"
-            " add rows to the history"
-        )
+        few = f"{len(history)} rows are too few to learn from"
+        raise ModelError(f"{few}; {MIN_ROWS} is least: add rows to the history")
     classes = classes_of(history)
     if classes and len(set(history.targets)) < 2:
         raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")

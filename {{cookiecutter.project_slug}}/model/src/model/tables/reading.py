@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
+
+from model.errors import ModelError
 
 BATCH_ROWS = 10_000
 """Rows in a batch, at most."""
@@ -43,6 +45,8 @@ FAULTS = {
     "uneven": "has more or fewer cells than the header",
     "malformed": "has quotes that do not match, or a carriage return outside of quotes",
 }
+STATE = attrgetter("st_ino", "st_size", "st_mtime_ns")
+"""What changes when a file does."""
 Numbers = npt.NDArray[np.int64]
 
 
@@ -72,33 +76,57 @@ class Batch:
     lines: Iterable[int | None]
 
 
-class CsvTable:
-    """A CSV file as RFC 4180 has it, in UTF-8 with a header; lines may end in LF alone.
-
-    Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
+class Table:
+    """A file of rows.
 
     Attributes:
         schema: the columns, as the batches have them.
         start: where the first batch begins.
         size: the offset at which the last one ends.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
     """
+
+    schema: pa.Schema
+    start = Place()
+    size: int
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._state = STATE(path.stat())
+
+    def batches(self, place: Place) -> Iterator[Batch]:
+        """The batches from this place on; raises ModelError if the file was changed meanwhile."""
+        yield from self._batches(place)
+        if STATE(self._path.stat()) != self._state:
+            raise ModelError(f"{self._path}: changed while it was read; start again")
+
+    def _batches(self, place: Place) -> Iterator[Batch]:
+        raise NotImplementedError
+
+
+class CsvTable(Table):
+    """A CSV file as RFC 4180 has it, in UTF-8 with a header; lines may end in LF alone.
+
+    Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.size = path.stat().st_size
         with path.open("rb") as file:
             data = self._block(file, 0)
         header = _compiled(ROWS % 1).match(data, len(BOM) * data.startswith(BOM))
         if header is None or not header[0].strip():
             raise ValueError("line 1 is not a header")
-        names = pyarrow.csv.read_csv(pa.BufferReader(header[0])).column_names
+        names = csv.read_csv(pa.BufferReader(header[0])).column_names
         self.schema = pa.schema([(name, pa.string()) for name in names])
         self.start = Place(header.end(), 0, header[0].count(b"\n"))
         self._rows = _compiled(ROWS % BATCH_ROWS)
         self._line = _compiled(LINE, len(names))
 
-    def batches(self, place: Place) -> Iterator[Batch]:
-        """The batches from this place on; fewer when the file has become shorter."""
+    def _batches(self, place: Place) -> Iterator[Batch]:
         with self._path.open("rb") as file:
             while data := self._block(file, place.offset):
                 malformed: dict[int, str] = {}
@@ -108,7 +136,8 @@ class CsvTable:
                     cells = self._read(data[:end])
                 except pa.ArrowInvalid:  # none, more or fewer cells, or not UTF-8
                     lines, end = self._lines(file, data, place.offset)
-                    malformed = _malformed(lines)
+                    faults = enumerate(map(_fault, lines))
+                    malformed = {position: fault for position, fault in faults if fault}
                     nulls = b'""' + b"," * (len(self.schema) - 1) + b"\n"
                     good = [nulls if at in malformed else line[0] for at, line in enumerate(lines)]
                     cells = self._read(b"".join(good))
@@ -128,13 +157,12 @@ class CsvTable:
 
     def _read(self, rows: bytes) -> pa.RecordBatch:
         """The cells of rows; ArrowInvalid if there are none, or Arrow cannot read them."""
-        table = pyarrow.csv.read_csv(
+        names, size = self.schema.names, len(rows) + 1
+        table = csv.read_csv(
             pa.BufferReader(b"\n" * bool(rows) + rows),  # Arrow drops a BOM at the very start
-            pyarrow.csv.ReadOptions(
-                column_names=self.schema.names, block_size=len(rows) + 1, use_threads=False
-            ),
-            pyarrow.csv.ParseOptions(newlines_in_values=True),
-            pyarrow.csv.ConvertOptions(
+            csv.ReadOptions(column_names=names, block_size=size, use_threads=False),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
                 column_types=self.schema, strings_can_be_null=True, null_values=[""]
             ),
         )
@@ -163,23 +191,21 @@ class CsvTable:
             number += line[0].count(b"\n")
 
 
-class ParquetTable:
-    """A Parquet file, with the attributes of a `CsvTable`; the offset of a place counts rows."""
+class ParquetTable(Table):
+    """A Parquet file; the offset of a place counts rows."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        with pyarrow.parquet.ParquetFile(path) as file:
+        super().__init__(path)
+        with parquet.ParquetFile(path) as file:
             self.size = file.metadata.num_rows
             found = file.schema_arrow
         self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in found])
-        self.start = Place()
         self._batch_rows = min(BATCH_ROWS, 1 + self.size * BATCH_BYTES // path.stat().st_size)
 
-    def batches(self, place: Place) -> Iterator[Batch]:
-        """The batches from this place on."""
+    def _batches(self, place: Place) -> Iterator[Batch]:
         done = 0
         unbuffered = {"buffer_size": BLOCK_BYTES, "pre_buffer": False}  # no whole row groups
-        with pyarrow.parquet.ParquetFile(self._path, **unbuffered) as file:
+        with parquet.ParquetFile(self._path, **unbuffered) as file:
             for cells in file.iter_batches(self._batch_rows, use_threads=False):
                 done += cells.num_rows
                 if done > place.row:
@@ -201,13 +227,11 @@ def _compiled(pattern: bytes, width: int = 1) -> re.Pattern[bytes]:
     return re.compile(pattern.replace(b"CELL", CELL), re.VERBOSE)
 
 
-def _malformed(lines: list[re.Match[bytes]]) -> dict[int, str]:
-    faults: dict[int, str] = {}
-    for position, line in enumerate(lines):
-        with suppress(UnicodeDecodeError):
-            line[0].decode()
-            if line.lastgroup == "row":
-                continue
-        text = line[0].partition(b"\n")[0].decode("utf-8", "backslashreplace").rstrip("\r")
-        faults[position] = f"{FAULTS[line.lastgroup or '']}: {text!r:.200}"
-    return faults
+def _fault(line: re.Match[bytes]) -> str:
+    """What is wrong with a line; nothing if it is a row."""
+    with suppress(UnicodeDecodeError):
+        line[0].decode()
+        if line.lastgroup == "row":
+            return ""
+    text = line[0].partition(b"\n")[0].decode("utf-8", "backslashreplace").rstrip("\r")
+    return f"{FAULTS[line.lastgroup or '']}: {text!r:.200}"

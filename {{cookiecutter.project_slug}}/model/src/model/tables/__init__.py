@@ -1,0 +1,1 @@
+"""Files of rows, CSV or Parquet, and the values in their cells."""
