@@ -76,7 +76,6 @@ model/src/model/artifacts/verification.py
 model/src/model/bulk/__init__.py
 model/src/model/bulk/job.py
 model/src/model/bulk/predicting.py
-model/src/model/bulk/reading.py
 model/src/model/bulk/writing.py
 model/src/model/cli.py
 model/src/model/columns.py
@@ -105,6 +104,9 @@ model/src/model/serving/protocol.py
 model/src/model/serving/server.py
 model/src/model/serving/worker.py
 model/src/model/settings.py
+model/src/model/tables/__init__.py
+model/src/model/tables/cells.py
+model/src/model/tables/reading.py
 model/src/model/training/__init__.py
 model/src/model/training/evaluation.py
 model/src/model/training/fitting.py

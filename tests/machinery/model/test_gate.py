@@ -25,7 +25,7 @@ from model.engines.onnx import OnnxEngine
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine
 from model.pipeline import build_pipeline
-from model.training.fitting import classes_of, fit
+from model.training.fitting import fit
 from model.training.history import History
 
 Attributes = dict[str, onnx.AttributeProto]
@@ -35,7 +35,7 @@ CLASSIFICATION = TARGET.datatype != "FP64"
 def fitted(lead: Column) -> tuple[SklearnEngine, dict[str, Array]]:
     """The default pipeline, and the rows that it was fitted to, whose targets follow a feature."""
     history = make_history(lead=lead)
-    return fit(build_pipeline(), history, classes_of(history)), to_arrays(history.columns)
+    return fit(build_pipeline(), history), to_arrays(history.columns)
 
 
 def change(attributes: Attributes, name: str, function: Callable[[Any], Any]) -> None:
@@ -193,7 +193,7 @@ def test_categorical_features_that_were_converted_silently_are_found(
         ("columns", ColumnTransformer([("category", encoder, [lead.name])])),
         ("estimator", boosting(categorical_features=[0])),
     ]
-    reference = fit(Pipeline(steps), history, classes_of(history))
+    reference = fit(Pipeline(steps), history)
     rows = to_arrays(history.columns)
     assert "categorical_features" in str(compile_pipeline(reference, rows)[1].reason)
     theirs = f"Sklearn{boosting.__name__}"

@@ -27,7 +27,7 @@ from model.compiling.parity import relative_error
 from model.engines.loading import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.pipeline import CATEGORIES, NUMBERS, build_pipeline
-from model.training.fitting import classes_of, fit
+from model.training.fitting import fit
 from model.training.history import History
 
 REGRESSION = TARGET.datatype == "FP64"
@@ -72,7 +72,7 @@ PIPELINES: dict[str, Callable[[], Pipeline]] = {
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_as_people_write_them_is_compiled(name: str) -> None:
     history = make_history()
-    reference = fit(PIPELINES[name](), history, classes_of(history))
+    reference = fit(PIPELINES[name](), history)
     graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
     assert compilation.reason is None
     assert graph
@@ -91,7 +91,7 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
         strange[2:5] = ["never seen", "c, d", "a"]
     columns = {**history.columns, lead.name: values}
     history = History(columns, history.targets, history.data)
-    reference = fit(build_pipeline(), history, classes_of(history))
+    reference = fit(build_pipeline(), history)
     graph, _ = compile_pipeline(reference, to_arrays(columns))
     assert graph
     row = {name: [column[0]] * len(strange) for name, column in columns.items()}
@@ -107,7 +107,7 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
 def test_trees_of_too_many_nodes_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.compiling.converters.MOST_NODES", 3)
     history = make_history()
-    reference = fit(build_pipeline(), history, classes_of(history))
+    reference = fit(build_pipeline(), history)
     graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
     assert graph is None
     assert "nodes, more than 3" in str(compilation.reason)

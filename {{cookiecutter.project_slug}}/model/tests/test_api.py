@@ -92,8 +92,7 @@ def test_metadata(client: TestClient, store: Store) -> None:
         assert (body["name"], body["versions"]) == (MODEL_NAME, [version])
         for part, names in (("inputs", [each.name for each in FEATURES]), ("outputs", OUTPUTS)):
             assert [each["name"] for each in body[part]] == names
-        parameters = {"signature": signature(), "version": version}
-        assert body["parameters"] == {**parameters, "fallback": store.read().fallback}
+        assert body["parameters"] == {"signature": signature()}
         assert client.get(f"{path}/ready").json() == {"name": MODEL_NAME, "ready": True}
 
 

@@ -19,7 +19,7 @@ from model.compiling.parity import Mismatch, prove
 from model.engines.loading import TOLERANCE, Model
 from model.engines.onnx import OnnxEngine
 from model.pipeline import build_pipeline
-from model.training.fitting import classes_of, fit
+from model.training.fitting import fit
 
 
 def unchanged(rows: Any) -> Any:
@@ -57,7 +57,7 @@ def test_compilation_can_be_turned_off(uncompiled_store: Store) -> None:
 def test_a_graph_that_predicts_otherwise_is_not_used(factor: float) -> None:
     history = make_history()
     reference, rows = (
-        fit(build_pipeline(), history, classes_of(history)),
+        fit(build_pipeline(), history),
         to_arrays(history.columns),
     )
     model = onnx.load_from_string(convert(reference.pipeline))

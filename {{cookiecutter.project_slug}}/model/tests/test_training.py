@@ -16,7 +16,7 @@ from model.engines.predictions import Predictions
 from model.errors import ModelError
 from model.pipeline import build_pipeline
 from model.training.evaluation import metrics_of
-from model.training.fitting import classes_of, fit
+from model.training.fitting import fit
 from model.training.history import History
 from model.training.trainer import MIN_ROWS, train
 
@@ -108,7 +108,7 @@ def test_a_target_of_one_value_or_a_column_without_any_does_no_harm() -> None:
 
 def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_other() -> None:
     history = make_history()
-    engine = fit(build_pipeline(), history, classes_of(history))
+    engine = fit(build_pipeline(), history)
     batch = engine.predict(to_arrays(history.columns)).values.tolist()
     rows = [to_arrays(history.part(row, row + 1).columns) for row in range(9)]
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]

@@ -141,7 +141,6 @@ class FakeModel:
             {"name": column.name, "datatype": column.datatype, "shape": [-1]}
             for column in (*FEATURES, TARGET)
         ]
-        parameters = {"signature": signature(), "version": VERSION}
         return self._finish(
             {
                 "name": MODEL_NAME,
@@ -149,7 +148,7 @@ class FakeModel:
                 "platform": "a fake",
                 "inputs": tensors[:-1],
                 "outputs": tensors[-1:],
-                "parameters": parameters,
+                "parameters": {"signature": signature()},
             }
         )
 

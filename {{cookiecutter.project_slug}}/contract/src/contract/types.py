@@ -20,7 +20,7 @@ WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
 
 
 def _whole(value: object) -> object:
-    """4.0 is an integer to JSON; let it be one to us."""
+    """4.0 is an integer in JSON, and so it is here."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

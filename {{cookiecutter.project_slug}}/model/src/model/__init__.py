@@ -2,6 +2,6 @@
 
 import os
 
-# ONNX Runtime would send events to its maker from a thread, which also keeps a forked process from
-# ending. It looks at this once, when it is imported.
+# ONNX Runtime would send telemetry from a thread, which also keeps a forked process from ending. It
+# looks at this once, when it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SOME_REJECTED = 3
 """The exit status when rows were rejected; all others have their predictions."""
 PROGRESS_SECONDS = 5.0
-"""Between two lines of progress."""
+"""Seconds between two lines of progress."""
 
 
 class Row(LookedUp, Inputs):
@@ -154,7 +154,7 @@ def _predict_file(model: "Model", file: Path, output: Path | None, overwrite: bo
 
 
 def _show(running: "Iterator[Progress]", size: int) -> "Progress":
-    """Run a job to its end; a line now and then says how far it is, and how fast it goes today."""
+    """Run a job to its end; a line now and then says how far it is, and at what speed."""
     progress = next(running)
     start = shown = monotonic()
     if before := progress.place.row:

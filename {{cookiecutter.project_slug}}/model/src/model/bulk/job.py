@@ -29,7 +29,7 @@ from model.tables.cells import check_columns
 from model.tables.reading import CsvTable, ParquetTable, Place, Table
 
 SAVE_SECONDS = 1.0
-"""Work that is lost at most when the process is killed."""
+"""Seconds of work that a killed process loses at most."""
 TABLES: dict[str, type[Table]] = {".csv": CsvTable, ".parquet": ParquetTable}
 
 
@@ -37,7 +37,7 @@ class Progress(BaseModel):
     """How far a job is: where the next batch begins, bytes in its streams, rows of each kind."""
 
     facts: str
-    """What another job would have another of."""
+    """What the results follow from; a job of other facts starts over."""
     place: Place
     sizes: tuple[int, int] = (0, 0)
     predicted: int = 0
@@ -79,7 +79,7 @@ class Job:
             writer(pa.BufferOutputStream(), self._results.predicted).close()
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            batches = f"{reading.BATCH_ROWS} rows, {reading.BLOCK_BYTES} bytes"
+            batches = [reading.BATCH_ROWS, reading.BATCH_BYTES, reading.BLOCK_BYTES]
             self._facts = f"{digest} by {model.manifest.version} in batches of {batches}"
             for path in filter(Path.exists, (self.output, self.rejects)):
                 if path.samefile(source):

@@ -36,7 +36,7 @@ def compile_pipeline(
             return graph, prove(reference, compiled, graph, rows)
         except Mismatch as mismatch:
             faults.append(f"compiled for {name}, {mismatch}")
-        except Exception as error:  # converters and ONNX Runtime raise whatever comes to them
+        except Exception as error:  # converters and ONNX Runtime raise errors of any kind
             fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
             faults.append(f"for {name}, {fault:.200}")
     return None, Compilation(reason="; ".join(faults))

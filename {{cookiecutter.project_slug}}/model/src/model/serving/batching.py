@@ -18,7 +18,7 @@ from model.engines.loading import Model
 from model.engines.predictions import Predictions
 
 LOOP_SECONDS = 0.002
-"""For how long one prediction may hold the event loop."""
+"""Seconds for which one prediction may hold the event loop."""
 THREAD_ROWS = 1024
 """Rows that the thread predicts together, so that no request waits for long behind others."""
 SAMPLE_ROWS = 64

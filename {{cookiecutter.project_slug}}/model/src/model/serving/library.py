@@ -30,7 +30,7 @@ def open_model(path: str | Path) -> LibraryModel:
     """The model in a version's folder, or the current version of a store, named in the log.
 
     Raises:
-        model.errors.ModelError: there is none that may be used.
+        model.errors.ModelError: there is no usable version.
     """
     path = Path(path)
     folder = path if (path / MANIFEST_FILE).exists() else Store(path).folder()

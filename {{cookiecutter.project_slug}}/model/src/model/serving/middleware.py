@@ -17,7 +17,7 @@ from model.serving.messages import json_response
 PUBLIC_PATHS = {"/v2/health/live", "/v2/health/ready"}
 """What is answered without a token."""
 READ_ON_SECONDS = 1.0
-"""For how long the rest of a body is read before an answer that did not wait for it."""
+"""Seconds for which the rest of a body is read before an answer that does not need it."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 log = structlog.get_logger()
 
@@ -67,8 +67,8 @@ class RequestMiddleware:
                 await self._app(scope, receive_on, send_with_id)
             else:
                 challenge = {"WWW-Authenticate": "Bearer"}
-                refusal = json_response({"error": "a bearer token is needed"}, 401, challenge)
-                await refusal(scope, receive_on, send_with_id)
+                rejection = json_response({"error": "a bearer token is needed"}, 401, challenge)
+                await rejection(scope, receive_on, send_with_id)
         except ClientDisconnect:
             status = 499
         except asyncio.CancelledError:  # the caller has left; the worker does not wait for this

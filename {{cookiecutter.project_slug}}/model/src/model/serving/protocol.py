@@ -19,7 +19,7 @@ SERVER = {"name": "model", "version": "1", "extensions": []}
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """An inference request that was understood.
+    """A parsed inference request.
 
     Attributes:
         columns: the features, missing values as None.
@@ -95,5 +95,5 @@ def metadata(model: Model) -> dict[str, Any]:
         "platform": model.engine.name,
         "inputs": inputs,
         "outputs": outputs,
-        "parameters": manifest.model_dump(include={"signature", "version", "fallback"}),
+        "parameters": {"signature": manifest.signature},
     }

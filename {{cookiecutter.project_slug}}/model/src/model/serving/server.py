@@ -21,11 +21,11 @@ from model.serving.worker import GunicornWorker
 from model.settings import Settings
 
 WORKER_TIMEOUT_SECONDS = 30
-"""Without a sign of life from a worker until it is replaced."""
+"""Seconds without a sign of life after which a worker is replaced."""
 KEEPALIVE_SECONDS = 5
-"""Without a request until a connection is closed."""
+"""Seconds without a request after which a connection is closed."""
 SOCKET_PATH_BYTES = 107
-"""That the address of a unix socket holds (unix(7))."""
+"""Bytes that the address of a unix socket holds (unix(7))."""
 
 
 def serve(settings: Settings) -> None:

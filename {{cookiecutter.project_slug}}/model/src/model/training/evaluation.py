@@ -20,14 +20,12 @@ SLICES_PER_FEATURE = 20
 SHARES_PER_FEATURE = 100
 
 
-def judge(
-    build: Callable[[], Pipeline], past: History, later: History, classes: list[str]
-) -> Evaluation | None:
+def judge(build: Callable[[], Pipeline], past: History, later: History) -> Evaluation | None:
     """A model of the past, measured on the later rows; None where the past has a single class."""
-    if classes and len(set(past.targets)) < 2:
+    if past.classes and len(set(past.targets)) < 2:
         return None
-    predictions = fit(build(), past, classes).predict(to_arrays(later.columns))
-    baseline = fallback_of(past, classes).part(np.zeros(len(later), dtype=np.intp))
+    predictions = fit(build(), past).predict(to_arrays(later.columns))
+    baseline = fallback_of(past).part(np.zeros(len(later), dtype=np.intp))
     return Evaluation(
         past=len(past),
         later=len(later),

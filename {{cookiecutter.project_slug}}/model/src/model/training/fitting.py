@@ -5,36 +5,28 @@ from collections import Counter
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from contract import TARGET
 from model.columns import text_of, to_arrays
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine, to_frame
 from model.training.history import History
 
 
-def classes_of(history: History) -> list[str]:
-    """The classes of a classification in order; none for a regression."""
-    if TARGET.datatype == "FP64":
-        return []
-    return ["false", "true"] if TARGET.datatype == "BOOL" else sorted(set(history.targets))
-
-
-def fit(pipeline: Pipeline, history: History, classes: list[str]) -> SklearnEngine:
+def fit(pipeline: Pipeline, history: History) -> SklearnEngine:
     """The pipeline fitted to these rows, which may lack some of the classes to predict."""
     frame = to_frame(to_arrays(history.columns))
     # Gradient boosting cannot bin a column without any value. A constant says as little.
     empty = [name for name in frame if frame[name].isna().all()]
     pipeline.fit(frame.fillna(dict.fromkeys(empty, 0.0)), np.array(history.targets))
-    return SklearnEngine(pipeline, classes)
+    return SklearnEngine(pipeline, history.classes)
 
 
-def fallback_of(history: History, classes: list[str]) -> Predictions:
+def fallback_of(history: History) -> Predictions:
     """The best constant, one row: the median, or the majority class with each class's share."""
-    if not classes:
+    if not history.classes:
         return Predictions(np.array([np.median(history.targets)]))
     counts = Counter(history.targets)
     shares = {text_of(value): count / len(history) for value, count in counts.items()}
     # The first of equally frequent classes, so that equal histories have equal fallbacks.
     value = max(sorted(counts), key=lambda each: counts[each])
-    probabilities = np.array([[shares.get(name, 0.0) for name in classes]])
-    return Predictions(np.array([value], dtype=object), classes, probabilities)
+    probabilities = np.array([[shares.get(name, 0.0) for name in history.classes]])
+    return Predictions(np.array([value], dtype=object), history.classes, probabilities)

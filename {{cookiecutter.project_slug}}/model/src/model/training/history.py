@@ -6,6 +6,7 @@ inputs that may be missing; any other column is ignored. An empty cell is a miss
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from contract import INPUTS, TARGET
 from model.artifacts.manifest import Data
-from model.columns import Columns, add_derived, to_values
+from model.columns import Columns, add_derived, text_of, to_values
 from model.errors import ModelError, explained
 from model.tables.cells import check_columns, read_columns
 from model.tables.reading import CsvTable
@@ -29,12 +30,20 @@ class History:
         targets: the target's float, bool or str per row.
         data: where the rows come from.
         warning: what is to be corrected about that, if anything.
+        classes: of a classification, by name and in order; a part has those of the whole.
     """
 
     columns: Columns
     targets: list[Any]
     data: Data
     warning: str | None = None
+    classes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if TARGET.datatype != "FP64" and not self.classes:
+            names = {text_of(target) for target in self.targets}
+            both = {"false", "true"} if TARGET.datatype == "BOOL" else set()
+            object.__setattr__(self, "classes", sorted(names | both))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -42,7 +51,7 @@ class History:
     def part(self, start: int, stop: int) -> "History":
         """The rows from `start` up to but without `stop`."""
         columns = {name: values[start:stop] for name, values in self.columns.items()}
-        return History(columns, self.targets[start:stop], self.data)
+        return History(columns, self.targets[start:stop], self.data, classes=self.classes)
 
 
 def read_history(path: Path) -> History:
@@ -69,4 +78,7 @@ def read_history(path: Path) -> History:
     except Exception as error:  # whatever the team's own function raises
         raise ModelError(f"{path}: a derived feature: {type(error).__name__}: {error}") from error
     data, warning = describe_data(path, digest, len(targets))
+    absent = [column.name for column in INPUTS if column.name not in table.schema.names]
+    if absent:
+        warning = "; ".join(filter(None, (warning, f"{path} has no column {', '.join(absent)}")))
     return History(columns, targets, data, warning)

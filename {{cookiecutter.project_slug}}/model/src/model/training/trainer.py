@@ -19,7 +19,7 @@ from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError
 from model.pipeline import build_pipeline
 from model.training.evaluation import judge, observe
-from model.training.fitting import classes_of, fallback_of, fit
+from model.training.fitting import fallback_of, fit
 from model.training.history import History
 from model.training.provenance import describe_code, installed_packages
 
@@ -51,14 +51,13 @@ def train(
     if len(history) < MIN_ROWS:
         few = f"{len(history)} rows are too few to learn from"
         raise ModelError(f"{few}; {MIN_ROWS} is least: add rows to the history")
-    classes = classes_of(history)
-    if classes and len(set(history.targets)) < 2:
+    if history.classes and len(set(history.targets)) < 2:
         raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")
     on_step(STEPS[0])
     split = int(PAST_SHARE * len(history))
-    evaluation = judge(build, history.part(0, split), history.part(split, len(history)), classes)
+    evaluation = judge(build, history.part(0, split), history.part(split, len(history)))
     on_step(STEPS[1])
-    reference = fit(build(), history, classes)
+    reference = fit(build(), history)
     buffer = io.BytesIO()
     joblib.dump(reference.pipeline, buffer)
     files = {MODEL_FILE: buffer.getvalue()}
@@ -77,13 +76,13 @@ def train(
         features={each.name: each.datatype + "?" * each.optional for each in FEATURES},
         target={TARGET.name: TARGET.datatype},
         task=TASK,
-        classes=classes or None,
+        classes=list(history.classes) or None,
         data=history.data,
         code=describe_code(),
         python=platform.python_version(),
         packages=installed_packages(),
         evaluation=evaluation,
-        fallback=fallback_of(history, classes).rows()[0],
+        fallback=fallback_of(history).rows()[0],
         observed=observe(history),
         compiled=compilation,
         self_test=_self_test(history, reference),
