@@ -63,6 +63,7 @@ docs/adr/0015-the-loop-predicts.md
 docs/adr/0016-a-derived-feature-is-written-once.md
 docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
+docs/adr/0019-one-reader-of-tables.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
