@@ -16,7 +16,7 @@ demo: .venv/ready ## stamp out the default project in build/ and run its demo, f
 test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
 	.venv/bin/pytest
 
-test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: half a minute
+test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: 20 s
 	.venv/bin/pytest -m "not slow"
 
 lint: .venv/ready-to-test ## formatting, mistakes and types of the template's own code
