@@ -79,7 +79,7 @@ def run(*command: str, **environment: str) -> None:
         text=True,
     )
     if done.returncode:
-        sys.exit(f"{done.stdout}\n{' '.join(command)}: failed")
+        sys.exit(f"{done.stdout}\n{' '.join(command)}: failed; `git diff` shows what is changed")
 
 
 def main() -> None:
