@@ -1,5 +1,6 @@
 """The service as real processes."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -23,6 +24,17 @@ def reserved_port() -> Iterator[int]:
         if sys.platform != "linux":  # where the server could not have it either
             holder.close()
         yield port
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collect no garbage: a finalizer at the end of the stack would fail with RecursionError."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 COMMAND = Path(sys.executable).with_name("service")
