@@ -5,6 +5,7 @@ that it would have read.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Batch:
     lines: Iterable[int | None]
 
 
-class Table:
+class Table(ABC):
     """A file of rows.
 
     Attributes:
@@ -102,8 +103,8 @@ class Table:
         if STATE(self._path.stat()) != self._state:
             raise ModelError(f"{self._path}: changed while it was read; start again")
 
-    def _batches(self, place: Place) -> Iterator[Batch]:
-        raise NotImplementedError
+    @abstractmethod
+    def _batches(self, place: Place) -> Iterator[Batch]: ...
 
 
 class CsvTable(Table):
