@@ -76,7 +76,8 @@ def read_history(path: Path) -> History:
     try:
         columns = add_derived(values)
     except Exception as error:  # whatever the team's own function raises
-        raise ModelError(f"{path}: a derived feature: {type(error).__name__}: {error}") from error
+        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ModelError(f"{path}: a derived feature: {fault}") from error
     data, warning = describe_data(path, digest, len(targets))
     absent = [column.name for column in INPUTS if column.name not in table.schema.names]
     if absent:
