@@ -88,10 +88,7 @@ BROKEN: list[tuple[Callable[[Attributes], None], Column, str]] = [
     *((less_than, each, "at the splits") for each in first("float")),
     (other_leaves, FEATURES[0], "of the history"),
     (no_numbers, FEATURES[0], "of the history"),
-    *(
-        (missing_elsewhere, each, "of the history")
-        for each in first("float", "int", optional=True)
-    ),
+    *((missing_elsewhere, each, "of the history") for each in first("float", "int", optional=True)),
     *((unseen_as_known, each, "never seen") for each in first("category")),
 ]
 
