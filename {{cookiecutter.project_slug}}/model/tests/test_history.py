@@ -15,9 +15,9 @@ from contract import FEATURES, INPUTS, TARGET, Column, Features, Inputs, LookedU
 from contract.types import EXACT
 from model import columns as columns_module
 from model.artifacts.manifest import Data
-from model.columns import add_derived, to_arrays
+from model.columns import add_derived, to_arrays, to_values
 from model.errors import ModelError
-from model.training.history import read_history
+from model.training.history import History, read_history
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(allow_nan=False, allow_infinity=False),
@@ -44,6 +44,11 @@ def values_of(column: Column) -> st.SearchStrategy[Any]:
     return VALUES[column.kind] | (st.none() if column.optional else st.nothing())
 
 
+def values_in(history: History) -> dict[str, Any]:
+    """Each feature's float, int, bool or str per row; None where it is missing."""
+    return {each.name: to_values(history.columns[each.name], each) for each in FEATURES}
+
+
 def write(path: Path, *rows: list[str], newline: str = "\n") -> Path:
     quoted = (['"' + cell.replace('"', '""') + '"' for cell in row] for row in rows)
     path.write_text(newline.join(map(",".join, quoted)), "utf-8", newline="")
@@ -68,7 +73,7 @@ def test_a_row_is_read_as_it_was_written_and_derived_from_as_in_serving(
         known = dict(zip(NAMES, row, strict=True))
         inputs = Inputs(**{name: known[name] for name in Inputs.model_fields})
         looked_up = LookedUp(**{name: known[name] for name in LookedUp.model_fields})
-        features = {each.name: read.columns[each.name][number] for each in FEATURES}
+        features = {name: values[number] for name, values in values_in(read).items()}
         assert Features(**features) == assemble(inputs, looked_up)
 
 
@@ -89,7 +94,7 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
     path = write(tmp_path / "history.csv", header, *rows, newline="\r\n")
     path.write_bytes("\ufeff".encode() + path.read_bytes())
     read, history = read_history(path), make_history(4)
-    assert (read.columns, read.targets) == (history.columns, history.targets)
+    assert (values_in(read), read.targets) == (history.columns, history.targets)
 
 
 @pytest.mark.parametrize(

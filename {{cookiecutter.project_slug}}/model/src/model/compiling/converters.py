@@ -3,6 +3,7 @@
 - Trees: scikit-learn compares with thresholds in float64. skl2onnx compares in float32, fails on
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
+- Target encoding of texts, which skl2onnx outputs in float32.
 - Imputation, for which ONNX Runtime has no operator in float64.
 
 A converter gets the scope that makes up names, the operator with its inputs and outputs, and the
@@ -173,8 +174,11 @@ def _one_hot_shape(operator: Any) -> None:
 
 def _is_plain(operator: Any) -> bool:
     """Whether our own converter supports the encoder's settings."""
-    texts = all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
-    return texts and operator.raw_operator.drop is None
+    return _has_texts(operator) and operator.raw_operator.drop is None
+
+
+def _has_texts(operator: Any) -> bool:
+    return all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
 
 
 def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
@@ -183,6 +187,40 @@ def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
         for position in range(each.type.shape[1]):
             chosen = graph.constant(TensorProto.INT64, [position])
             yield graph.add("Gather", each.full_name, chosen, axis=1)
+
+
+def _target_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Each text becomes a number, and that a row of a table; of one never seen, the last row."""
+    if not _has_texts(operator):
+        get_converter("SklearnTargetEncoder")(scope, operator, container)
+        return
+    graph, encoder = Graph(scope, container), operator.raw_operator
+    means = np.ravel(encoder.target_mean_)
+    blocks = []
+    for index, text in enumerate(_single_columns(graph, operator)):
+        categories = encoder.categories_[index].tolist()
+        columns = encoder.encodings_[index * len(means) : (index + 1) * len(means)]
+        number = graph.add(
+            "LabelEncoder",
+            text,
+            op_domain=ML,
+            keys_strings=categories,
+            values_int64s=list(range(len(categories))),
+            default_int64=len(categories),
+        )
+        table = graph.constant(TensorProto.DOUBLE, np.vstack([np.transpose(columns), means]))
+        shape = graph.constant(TensorProto.INT64, [-1, len(means)])
+        rows = graph.add("Gather", table, number, axis=0)
+        blocks.append(graph.add("Reshape", rows, shape, op_version=14))
+    graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
+
+
+def _target_encoder_shape(operator: Any) -> None:
+    if _has_texts(operator):
+        width = len(operator.raw_operator.encodings_)
+        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
+    else:
+        get_shape_calculator("SklearnTargetEncoder")(operator)
 
 
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
@@ -232,6 +270,7 @@ SUPPORTED = {
         ensemble.RandomForestClassifier,
     ),
     (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
+    (_target_encoder, _target_encoder_shape): (preprocessing.TargetEncoder,),
     (_imputer, _imputer_shape): (impute.SimpleImputer,),
 }
 CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
