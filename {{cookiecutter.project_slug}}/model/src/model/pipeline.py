@@ -2,7 +2,8 @@
 """What is trained: the one file to edit for another estimator or another preparation of a feature.
 
 The columns arrive as `model.engines.sklearn.to_frame` makes them: numbers and booleans as float64
-with NaN where one is missing, categories as strings with "" where one is missing.
+with NaN where one is missing, categories as strings with "" where one is missing, moments as
+float64 seconds since 1970 in UTC.
 """
 
 from sklearn.compose import ColumnTransformer
@@ -11,9 +12,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from contract import FEATURES
+from model.moments import CalendarFeatures
 
-NUMBERS = [column.name for column in FEATURES if column.kind != "category"]
+NUMBERS = [column.name for column in FEATURES if column.kind in ("float", "int", "bool")]
 CATEGORIES = [column.name for column in FEATURES if column.kind == "category"]
+MOMENTS = [column.name for column in FEATURES if column.kind == "datetime"]
 
 
 def build_pipeline() -> Pipeline:
@@ -27,6 +30,7 @@ def build_pipeline() -> Pipeline:
     columns = ColumnTransformer(
         [
             ("numbers", "passthrough", NUMBERS),
+            ("moments", CalendarFeatures(), MOMENTS),
             (
                 "categories",
                 OneHotEncoder(

@@ -83,8 +83,10 @@ def observe(history: History) -> dict[str, Observed]:
 
 def _observe(values: list[Any], column: Column) -> Observed:
     present = [value for value in values if value is not None]
+    if column.kind == "datetime":
+        present = [value.timestamp() for value in present]
     observed = Observed(missing=1 - len(present) / len(values))
-    if present and column.kind in ("float", "int"):
+    if present and column.kind in ("float", "int", "datetime"):
         observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
     elif present:
         frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)
