@@ -1,5 +1,6 @@
 """The same rows make the same version; every history that can be learnt from is learnt from."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,7 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     rows = [to_arrays(history.part(np.array([row])).columns) for row in range(9)]
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]
     strange: dict[str, Any] = {
+        "datetime": datetime(9000, 12, 31, tzinfo=UTC),
         "float": 1e300,
         "int": -EXACT,
         "bool": True,

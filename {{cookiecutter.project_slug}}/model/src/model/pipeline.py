@@ -4,7 +4,8 @@
 """What is trained: the one file to edit for another estimator or another preparation of a feature.
 
 The columns arrive as `model.engines.sklearn.to_frame` makes them: numbers and booleans as float64
-with NaN where one is missing, categories as strings with "" where one is missing.
+with NaN where one is missing, categories as strings with "" where one is missing, moments as
+float64 seconds since 1970 in UTC.
 """
 
 from sklearn.compose import ColumnTransformer
@@ -16,9 +17,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 
 from contract import FEATURES
+from model.moments import CalendarFeatures
 
-NUMBERS = [column.name for column in FEATURES if column.kind != "category"]
+NUMBERS = [column.name for column in FEATURES if column.kind in ("float", "int", "bool")]
 CATEGORIES = [column.name for column in FEATURES if column.kind == "category"]
+MOMENTS = [column.name for column in FEATURES if column.kind == "datetime"]
 SPLIT = "{{ cookiecutter.split }}"
 """The fifth of the rows that a model is judged on: "order" the last, where the oldest row is first;
 "time:placed_at" the latest by that column; "shuffled" any; "group:customer" those of a fifth of the
@@ -57,7 +60,11 @@ def build_pipeline() -> GridSearchCV:
         cv=KFold(5, shuffle=True, random_state=0),
     )
     columns = ColumnTransformer(
-        [("numbers", "passthrough", NUMBERS), ("categories", means, CATEGORIES)]
+        [
+            ("numbers", "passthrough", NUMBERS),
+            ("moments", CalendarFeatures(), MOMENTS),
+            ("categories", means, CATEGORIES),
+        ]
     )
     pipeline = Pipeline([("columns", columns), ("estimator", candidates[0])])
     # Folds follow SPLIT; the score is the metric by which versions are compared.

@@ -51,7 +51,7 @@ class Observed(_Part):
     missing: float
     """Share of the rows in which it was missing."""
     quantiles: list[float] | None = None
-    """For numbers: the minimum, the nine deciles and the maximum."""
+    """For numbers, and moments as seconds since 1970: the minimum, nine deciles and the maximum."""
     shares: dict[str, float] | None = None
     """For booleans and categories: the share of the rows of each, at most the 100 most frequent."""
 

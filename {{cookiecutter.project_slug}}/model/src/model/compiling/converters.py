@@ -5,6 +5,7 @@
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
 - Target encoding of texts, which skl2onnx outputs in float32.
 - Imputation, for which ONNX Runtime has no operator in float64.
+- What the calendar says of a moment, which is arithmetic of our own.
 
 A converter gets the scope that makes up names, the operator with its inputs and outputs, and the
 container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
@@ -20,6 +21,7 @@ from skl2onnx.common._registration import get_converter, get_shape_calculator
 from sklearn import ensemble, impute, preprocessing, tree
 
 from model.compiling.trees import Forest, forest_of
+from model.moments import CalendarFeatures, calendar
 
 ML = "ai.onnx.ml"
 MOST_NODES = 2_000_000
@@ -254,6 +256,57 @@ def _is_float64(operator: Any) -> bool:
     )
 
 
+class Numbers:
+    """Numbers in a graph, on which the arithmetic of Python adds nodes."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.name = name
+
+    def _with(self, kind: str, other: "Numbers | float") -> "Numbers":
+        if not isinstance(other, Numbers):
+            other = Numbers(self.graph, self.graph.constant(TensorProto.DOUBLE, [float(other)]))
+        return Numbers(self.graph, self.graph.add(kind, self.name, other.name, op_version=14))
+
+    def __add__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Add", other)
+
+    def __sub__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Sub", other)
+
+    def __mul__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Mul", other)
+
+    def __truediv__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Div", other)
+
+    def floor(self) -> "Numbers":
+        """The largest whole numbers that are not above."""
+        return Numbers(self.graph, self.graph.add("Floor", self.name))
+
+
+def _calendar(scope: Any, operator: Any, container: Any) -> None:
+    graph, features = Graph(scope, container), operator.raw_operator
+    moments = Numbers(graph, graph.input(operator, TensorProto.DOUBLE))
+    first = Numbers(graph, graph.constant(TensorProto.DOUBLE, [features.first_]))
+    local = moments + float(features.offsets_[0])
+    if len(features.turns_):  # the steps of the offset up to each moment, added up
+        column = graph.add("Unsqueeze", moments.name, graph.constant(TensorProto.INT64, [2]))
+        turns = graph.constant(TensorProto.DOUBLE, features.turns_)
+        later = graph.add("GreaterOrEqual", column, turns, op_version=16)
+        later = graph.add("Cast", later, to=TensorProto.DOUBLE)
+        steps = graph.constant(TensorProto.DOUBLE, np.diff(features.offsets_))
+        local = local + Numbers(graph, graph.add("MatMul", later, steps))
+    numbers = calendar(moments, local, first, Numbers.floor)
+    output = operator.outputs[0].full_name
+    graph.add("Concat", *(each.name for each in numbers), axis=1, output=output)
+
+
+def _calendar_shape(operator: Any) -> None:
+    width = len(operator.raw_operator.get_feature_names_out())
+    operator.outputs[0].type = data_types.DoubleTensorType([None, width])
+
+
 SUPPORTED = {
     (_regressor, _regressor_shape): (
         tree.DecisionTreeRegressor,
@@ -272,6 +325,7 @@ SUPPORTED = {
     (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
     (_target_encoder, _target_encoder_shape): (preprocessing.TargetEncoder,),
     (_imputer, _imputer_shape): (impute.SimpleImputer,),
+    (_calendar, _calendar_shape): (CalendarFeatures,),
 }
 CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
 SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}

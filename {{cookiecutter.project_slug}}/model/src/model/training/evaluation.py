@@ -91,16 +91,18 @@ def _slices(predictions: Predictions, rows: History) -> list[Slice]:
 
 def observe(history: History) -> dict[str, Observed]:
     """The distribution of each feature and of the target."""
-    columns = {**history.columns, TARGET.name: history.targets}
+    columns = {**to_arrays(history.columns), TARGET.name: history.targets}
     return {each.name: _observe(columns[each.name], each) for each in (*FEATURES, TARGET)}
 
 
 def _observe(values: Any, column: Column) -> Observed:
-    present = [value for value in to_values(values, column) if value is not None]
-    observed = Observed(missing=1 - len(present) / len(values))
-    if present and column.kind in ("float", "int"):
-        observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
-    elif present:
-        frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)
-        observed.shares = {name: count / len(values) for name, count in frequent}
-    return observed
+    if column.kind in ("float", "int", "datetime"):
+        numbers = np.asarray(values, dtype=np.float64)
+        present = numbers[~np.isnan(numbers)]
+        quantiles = np.quantile(present, np.linspace(0, 1, 11)).tolist() if len(present) else None
+        return Observed(missing=1 - len(present) / len(values), quantiles=quantiles)
+    counts = Counter(map(text_of, to_values(values, column)))
+    missing = counts.pop("", 0)
+    frequent = counts.most_common(SHARES_PER_FEATURE)
+    shares = {name: count / len(values) for name, count in frequent} or None
+    return Observed(missing=missing / len(values), shares=shares)

@@ -1,13 +1,15 @@
 """Which rows a model learns from, on which it is judged, and the folds of a search among models."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, TimeSeriesSplit
 
+from contract.types import KINDS
 from model.columns import Array, text_of
 from model.errors import ModelError
 from model.training.history import History
@@ -43,7 +45,7 @@ def past_and_later(history: History) -> tuple[Rows, Rows]:
         try:
             moments = [_moment(value) for value in history.keys]
         except ValueError as error:
-            fault = f"SPLIT {history.split}: a value is neither a number nor a moment ({error})"
+            fault = f"SPLIT {history.split}: a value {error}, or a number"
             raise ModelError(f"{fault}; correct it, or choose another") from None
         order = np.argsort(moments, kind="stable")
     past_count = count - round(LATER_SHARE * count)
@@ -82,10 +84,7 @@ def _moment(value: Any) -> float:
     if value is None or value != value or value == "":
         return -np.inf
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             return float(value)
-        except ValueError:
-            value = datetime.fromisoformat(value)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=value.tzinfo or UTC).timestamp()
-    return float(value)
+        value = KINDS["datetime"].parse(value)
+    return value.timestamp() if isinstance(value, datetime) else float(value)
