@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def make_value(column: Column, draw: random.Random) -> Any:
         "float": round(draw.uniform(-5, 100), 3),
         "int": draw.randrange(-3, 20),
         "bool": draw.random() < 0.5,
+        "datetime": datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=draw.randrange(1_000)),
         "category": draw.choice(["a", 'caf\u00e9 "noir"', "c, d", "\U0001f680"]),
     }
     return values[column.kind]
@@ -72,6 +74,7 @@ def make_history(rows: int = 120, seed: int = 0, lead: Column = INPUTS[0]) -> Hi
     columns = {each.name: [make_value(each, draw) for _ in range(rows)] for each in INPUTS}
     targets: list[Any] = []
     for value in columns[lead.name]:
+        value = value.hour if isinstance(value, datetime) else value
         bit = int(value in (True, "c, d") or (type(value) in (int, float) and value > 8))
         target = {
             "float": 100.0 * bit + draw.random(),
@@ -107,6 +110,8 @@ def cell_of(value: Any) -> str:
     """A value as it stands in a CSV file."""
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

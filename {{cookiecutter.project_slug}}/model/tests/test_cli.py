@@ -52,8 +52,8 @@ def train(run: Run, path: Path, *options: str) -> tuple[str, str]:
     status, out, err = run("train", "--data", str(path), "--no-compile", *options)
     assert status == 0, err
     lines = err.splitlines()
-    assert [line[:5] for line in lines[:6]] == [f"[{step}/6]" for step in range(1, 7)]
-    return out, "".join(lines[6:])
+    assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
+    return out, "".join(lines[7:])
 
 
 def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> None:

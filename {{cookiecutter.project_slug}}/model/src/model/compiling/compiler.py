@@ -58,10 +58,9 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
 
     Numbers are of the type given. Raises exceptions of many kinds for what cannot be converted.
     """
-    inputs = [
-        (each.name, (StringTensorType if each.kind == "category" else numbers)([None, 1]))
-        for each in FEATURES
-    ]
+    # Seconds since 1970 need float64.
+    types = {"category": StringTensorType, "datetime": DoubleTensorType}
+    inputs = [(each.name, types.get(each.kind, numbers)([None, 1])) for each in FEATURES]
     register_boosting(pipeline)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

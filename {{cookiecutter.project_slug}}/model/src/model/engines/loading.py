@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import structlog
 
+from contract import FEATURES
+from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import verify
 from model.columns import Array, Columns, to_arrays
@@ -57,7 +59,7 @@ class Model:
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
-            predicted = model.predict(test.columns)
+            predicted = model.predict(test_rows(artifact.manifest))
         except Exception as error:  # whatever the libraries below raise for what they cannot run
             fault = f"fails its self-test ({type(error).__name__}: {error})"
             raise ModelError(f"{path}: {fault}; run `make train`") from error
@@ -76,6 +78,12 @@ class Model:
         if not np.isfinite(predictions.numbers).all():
             raise ArithmeticError("the model predicted something that is not a finite number")
         return predictions
+
+
+def test_rows(manifest: Manifest) -> Columns:
+    """The rows of a version's self-test."""
+    columns = manifest.self_test.columns
+    return {each.name: KINDS[each.kind].check(columns[each.name]) for each in FEATURES}
 
 
 def log_version(manifest: Manifest) -> None:
