@@ -19,7 +19,6 @@ from model.errors import ModelError
 from model.training.evaluation import metrics_of
 from model.training.fitting import fit
 from model.training.history import History
-from model.training.search import choose
 from model.training.trainer import MIN_ROWS
 
 TASK = {"float": "regression", "bool": "binary", "category": "multiclass"}[TARGET.kind]
