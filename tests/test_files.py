@@ -66,6 +66,7 @@ docs/adr/0016-a-derived-feature-is-written-once.md
 docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
 docs/adr/0019-one-reader-of-tables.md
+docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
@@ -83,6 +84,7 @@ model/src/model/bulk/writing.py
 model/src/model/cli.py
 model/src/model/columns.py
 model/src/model/compiling/__init__.py
+model/src/model/compiling/boosting.py
 model/src/model/compiling/compiler.py
 model/src/model/compiling/converters.py
 model/src/model/compiling/parity.py
@@ -124,6 +126,7 @@ model/tests/test_bulk.py
 model/tests/test_cli.py
 model/tests/test_compiling.py
 model/tests/test_history.py
+model/tests/test_pipeline.py
 model/tests/test_process.py
 model/tests/test_training.py
 pyproject.toml
