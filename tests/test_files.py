@@ -64,6 +64,7 @@ docs/adr/0016-a-derived-feature-is-written-once.md
 docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
 docs/adr/0019-one-reader-of-tables.md
+docs/adr/0020-the-default-pipeline.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
@@ -111,8 +112,11 @@ model/src/model/tables/reading.py
 model/src/model/training/__init__.py
 model/src/model/training/evaluation.py
 model/src/model/training/fitting.py
+model/src/model/training/gate.py
 model/src/model/training/history.py
 model/src/model/training/provenance.py
+model/src/model/training/search.py
+model/src/model/training/splitting.py
 model/src/model/training/trainer.py
 model/tests/conftest.py
 model/tests/support.py
@@ -123,6 +127,7 @@ model/tests/test_cli.py
 model/tests/test_compiling.py
 model/tests/test_history.py
 model/tests/test_process.py
+model/tests/test_splitting.py
 model/tests/test_training.py
 pyproject.toml
 requirements-uv.txt

@@ -61,7 +61,8 @@ class Model:
         try:
             predictions = model.predict(test_rows(artifact.manifest)).rows()
         except Exception as error:  # whatever the libraries below raise for what they cannot run
-            fault = f"fails its self-test ({type(error).__name__}: {error})"
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            fault = f"fails its self-test ({words:.300})"
             raise ModelError(f"{path}: {fault}; run `make train`") from error
         for row, (found, expected) in enumerate(zip(predictions, test.predictions, strict=True)):
             if not _is_close(found, expected):
