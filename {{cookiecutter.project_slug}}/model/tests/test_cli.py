@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import make_history, write_csv, write_provenance
+from conftest import train as train_small
 from test_training import contradicted
 
 from contract import INPUTS, TARGET, Prediction, golden
@@ -28,6 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     for name in ("MODEL_URL", "MODEL_TOKENS", "MODEL_STORE", "MODEL_WORKERS", "LOG_FORMAT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("model.training.trainer.train", train_small)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["model", *arguments])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import make_history, write_csv
+from conftest import make_history, train, write_csv
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GridSearchCV
@@ -135,6 +135,11 @@ def test_the_best_candidate_is_chosen_by_the_metric_of_the_task(
     assert scores == sorted(scores, reverse=True)
     assert max(scores) < 0, f"the metric, {METRIC}, negated"
     assert sum(len(test) for _, test in search.cv) == 12, "thinned out"
+    manifest, _ = train(make_history(ROWS), build=lambda: search, compiled=False)
+    assert manifest.evaluation
+    assert [each.name for each in manifest.evaluation.candidates] == [
+        each.name for each in candidates
+    ]
 
 
 def test_what_a_search_says_itself_stays() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from conftest import make_history
+from conftest import build_small, make_history, train
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -20,14 +20,12 @@ from model.artifacts.store import Store
 from model.columns import add_derived, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
-from model.pipeline import build_pipeline
 from model.training.evaluation import metrics_of
 from model.training.fitting import fit
 from model.training.gate import objections
 from model.training.history import History
 from model.training.provenance import packages_of
-from model.training.search import choose
-from model.training.trainer import MIN_ROWS, train
+from model.training.trainer import MIN_ROWS
 
 TASK = {"float": "regression", "bool": "binary", "category": "multiclass"}[TARGET.kind]
 DUMMY = DummyRegressor() if TASK == "regression" else DummyClassifier()
@@ -117,8 +115,7 @@ def test_a_target_of_one_value_or_a_column_without_any_does_no_harm() -> None:
 
 def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_other() -> None:
     history = make_history()
-    build, _ = choose(build_pipeline, history)
-    engine = fit(build(), history)
+    engine = fit(build_small(), history)
     batch = engine.predict(to_arrays(history.columns)).values.tolist()
     rows = [to_arrays(history.part(np.array([row])).columns) for row in range(9)]
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]
@@ -157,13 +154,6 @@ def test_a_version_that_is_worse_than_a_constant_or_the_current_one_is_objected_
     assert (
         "could not be judged" in objections(good.model_copy(update={"evaluation": None}), None)[0]
     )
-
-
-def test_what_was_chosen_from_is_recorded_best_first(store: Store) -> None:
-    evaluation = store.read().evaluation
-    assert evaluation
-    scores = [each.score or 0 for each in evaluation.candidates]
-    assert scores == sorted(scores, reverse=True)
 
 
 def test_features_of_one_value_or_none_are_known() -> None:

@@ -4,6 +4,7 @@
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
 - Target encoding of texts, which skl2onnx outputs in float32.
+- The trees of LightGBM and XGBoost, for which it has none.
 - Imputation, for which ONNX Runtime has no operator in float64.
 - What the calendar says of a moment, which is arithmetic of our own.
 
@@ -16,10 +17,13 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
+from skl2onnx import update_registered_converter
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from sklearn import ensemble, impute, preprocessing, tree
+from sklearn.base import ClassifierMixin
 
+from model.compiling.boosting import FORESTS, boosted_by
 from model.compiling.trees import Forest, forest_of
 from model.moments import CalendarFeatures, calendar
 
@@ -62,7 +66,7 @@ class Graph:
         thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
         if (count := sum(len(nodes.leaf) for nodes in forest.trees)) > MOST_NODES:
-            raise NotImplementedError(f"its trees have {count} nodes, more than {MOST_NODES}")
+            raise NotImplementedError(f"{count} nodes in its trees, more than {MOST_NODES}")
         columns: dict[str, Any] = {}
         for number, nodes in enumerate(forest.trees):
             leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
@@ -89,19 +93,23 @@ class Graph:
         return self.add("Cast", sums, to=TensorProto.DOUBLE)
 
 
-def _raw(graph: Graph, operator: Any) -> str:
-    """What the trees of an operator add up to."""
-    forest = forest_of(operator.raw_operator)
-    values = graph.input(operator, TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE)
-    return graph.forest(graph.add("Cast", values, to=TensorProto.DOUBLE), forest)
+def _sums(graph: Graph, operator: Any) -> tuple[str, str]:
+    """What the trees of an operator add up to, and the operator that makes predictions of it."""
+    estimator = operator.raw_operator
+    try:
+        forest = FORESTS.get(boosted_by(estimator) or "", forest_of)(estimator)
+        kind = TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE
+        values = graph.add("Cast", graph.input(operator, kind), to=TensorProto.DOUBLE)
+        return graph.forest(values, forest), forest.inverse
+    except NotImplementedError as error:
+        name = type(estimator).__name__
+        raise NotImplementedError(f"{name} cannot be compiled with {error}") from None
 
 
 def _regressor(scope: Any, operator: Any, container: Any) -> None:
     graph, output = Graph(scope, container), operator.outputs[0].full_name
-    loss = getattr(operator.raw_operator, "_loss", None)
-    link = type(loss.link).__name__ if loss else "IdentityLink"
-    inverse = {"IdentityLink": "Identity", "LogLink": "Exp"}[link]
-    graph.add(inverse, _raw(graph, operator), output=output)
+    sums, inverse = _sums(graph, operator)
+    graph.add(inverse, sums, output=output)
 
 
 def _regressor_shape(operator: Any) -> None:
@@ -109,21 +117,17 @@ def _regressor_shape(operator: Any) -> None:
 
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:
-    graph, estimator = Graph(scope, container), operator.raw_operator
+    graph = Graph(scope, container)
     label, probabilities = (each.full_name for each in operator.outputs)
-    raw = _raw(graph, operator)
-    link = type(estimator._loss.link).__name__ if hasattr(estimator, "_loss") else None
-    if link is None:
-        graph.add("Identity", raw, output=probabilities)
-    elif link == "MultinomialLogit":
-        graph.add("Softmax", raw, output=probabilities, axis=1)
-    else:
-        if link == "HalfLogitLink":
-            raw = graph.add("Mul", raw, graph.constant(TensorProto.DOUBLE, [2.0]), op_version=14)
-        second = graph.add("Sigmoid", raw)
+    sums, inverse = _sums(graph, operator)
+    if inverse == "Sigmoid":
+        second = graph.add("Sigmoid", sums)
         one = graph.constant(TensorProto.DOUBLE, [1.0])
         first = graph.add("Sub", one, second, op_version=14)
         graph.add("Concat", first, second, axis=1, output=probabilities)
+    else:
+        axis = {"axis": 1} if inverse == "Softmax" else {}
+        graph.add(inverse, sums, output=probabilities, **axis)
     graph.add("ArgMax", probabilities, output=label, axis=1, keepdims=0)
 
 
@@ -329,3 +333,14 @@ SUPPORTED = {
 }
 CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
 SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}
+
+
+def register_boosting(pipeline: Any) -> None:
+    """Make the estimators of LightGBM and XGBoost in a pipeline known to skl2onnx."""
+    for step in filter(boosted_by, pipeline.get_params().values()):
+        if isinstance(step, ClassifierMixin):
+            shape, convert, options = _classifier_shape, _classifier, {"zipmap": [True, False]}
+        else:
+            shape, convert, options = _regressor_shape, _regressor, None
+        kind = type(step)
+        update_registered_converter(kind, kind.__name__, shape, convert, True, options=options)
