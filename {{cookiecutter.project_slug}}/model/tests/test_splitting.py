@@ -32,8 +32,8 @@ def test_as_they_stand_the_last_fifth_is_later() -> None:
     past, later = past_and_later(split_by("order"))
     assert [*past, *later] == [*range(ROWS)]
     assert len(later) == ROWS // 5
-    for train, test in folds_of(split_by("order")):
-        assert max(train) < min(test)
+    for one, other in folds_of(split_by("order")):
+        assert max(one) < min(other)
 
 
 def test_shuffled_any_fifth_is_later_and_always_the_same() -> None:
@@ -105,12 +105,12 @@ def test_nothing_is_searched_for_on_rows_that_teach_nothing() -> None:
         targets = [*[history.classes[0]] * 30, *[history.classes[1]] * 30]
         folds = folds_of(replace(history, targets=targets))
         assert folds
-        assert min(len(train) for train, _ in folds) > 30
+        assert min(len(one) for one, _ in folds) > 30
     for column in (each for each in INPUTS if each.kind != "category"):
         late = [*[None] * 45, *history.columns[column.name][45:]]
         folds = folds_of(replace(history, columns={**history.columns, column.name: late}))
         assert folds
-        assert min(len(train) for train, _ in folds) > 45
+        assert min(len(one) for one, _ in folds) > 45
 
 
 DUMMY = DummyRegressor() if TARGET.kind == "float" else DummyClassifier()
