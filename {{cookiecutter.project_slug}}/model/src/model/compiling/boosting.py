@@ -22,6 +22,10 @@ INVERSES: dict[Any, tuple[str, ...]] = {
 """The objectives by what makes predictions of the sums; others are not supported."""
 
 
+ZERO = float(np.float32(1e-35))
+"""Numbers no further from 0 than this are 0 to LightGBM."""
+
+
 def boosted_by(estimator: Any) -> str | None:
     """Which of these packages an estimator is of, or a subclass of its own of one."""
     modules = (each.__module__.partition(".")[0] for each in type(estimator).__mro__)
@@ -53,6 +57,8 @@ def _lightgbm_tree(tree: Any, weight: float, target: int) -> Tree:
         children.append((len(nodes), len(nodes) + 1) if inner else (0, 0))
         nodes += [node["left_child"], node["right_child"]] if inner else []
     threshold = np.array([node.get("threshold", 0.0) for node in nodes])
+    zero = np.abs(threshold) <= ZERO
+    threshold[zero] = np.where(threshold[zero] < 0, np.nextafter(-ZERO, -1), ZERO)
     default = np.array([node.get("default_left", False) for node in nodes])
     known = np.array([node.get("missing_type") == "NaN" for node in nodes])
     left, right = np.array(children).T
