@@ -6,7 +6,7 @@ misleading where the file is sorted by something else.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -48,32 +48,34 @@ def propose_split(
     """
     left_out = left_out or {}
     features = {name: values for name, values in columns.items() if name != target}
-    groups = [group for each in left_out.items() if (group := repeats(*each))]
-    if moments := [name for name in features if kinds[name] == "datetime"]:
-        name, why = leading(moments, columns)
-        order = by_moment(columns[name])
-        return Proposal(f"time:{name}", [why, *unseen(kinds, columns, target, order), *groups])
-    counter = next(
-        (
-            name
-            for name, values in {**left_out, **features}.items()
-            if kinds.get(name) not in ("bool", "category") and is_counter(values)
-        ),
-        None,
-    )
-    others = {name: values for name, values in columns.items() if name != counter}
+    hints = [hint for each in left_out.items() if (hint := repeats(*each))]
+    moments = [name for name in features if kinds[name] == "datetime"]
+    if complete := [name for name in moments if None not in features[name]]:
+        name, why = leading(complete, columns)
+        latest = by_value(columns[name])
+        return Proposal(f"time:{name}", [why, *unseen(kinds, columns, target, latest), *hints])
+    if moments:
+        hints.append(f"{listed(moments)} cannot order the rows, for some have none")
+
+    may_count = {name: each for name, each in features.items() if kinds[name] in ("int", "float")}
+    growing = list(counters({**may_count, **left_out}))
+    counter, direction = growing[0] if growing else (None, 0)
+    others = {name: values for name, values in columns.items() if name not in dict(growing)}
     if seen := signs_of_sorting(kinds, others, target):
         advice = "so: shuffled; if the rows are oldest first all the same, say order"
-        return Proposal("shuffled", [*seen, advice, *groups])
+        return Proposal("shuffled", [*seen, advice, *hints])
     if counter is None:
         why = "no column tells the order of the rows: shuffled; if they are oldest first, say order"
-        return Proposal("shuffled", [why, *groups])
+        return Proposal("shuffled", [why, *hints])
+    way, does, age = "order", "grows", "oldest"
+    if direction < 0:
+        way, does, age = f"time:{counter}", "falls", "newest"
     why = (
-        f"{counter} grows from row to row and nothing looks sorted: taken as oldest first; if they"
+        f"{counter} {does} from row to row and nothing looks sorted: taken as {age} first; if they"
         " are not, say shuffled"
     )
-    rows = range(len(columns[target]))
-    return Proposal("order", [why, *unseen(kinds, columns, target, rows), *groups])
+    rows = range(len(columns[target]))[::direction]
+    return Proposal(way, [why, *unseen(kinds, others, target, rows), *hints])
 
 
 def leading(moments: Sequence[str], columns: Mapping[str, Values]) -> tuple[str, str]:
@@ -88,18 +90,25 @@ def leading(moments: Sequence[str], columns: Mapping[str, Values]) -> tuple[str,
     )
 
 
-def by_moment(moments: Values) -> list[int]:
-    """The rows, oldest first; those without a moment come before all others."""
-    return sorted(range(len(moments)), key=lambda row: number(moments[row]))
+def by_value(values: Values) -> list[int]:
+    """The rows in the order of these values."""
+    return sorted(range(len(values)), key=values.__getitem__)
+
+
+def counters(columns: Mapping[str, Values]) -> Iterator[tuple[str, int]]:
+    """The counters, each with 1 where it grows from row to row and with -1 where it falls."""
+    for name, values in columns.items():
+        for direction in (1, -1):
+            if is_counter(thin(values)[::direction]):
+                yield name, direction
 
 
 def is_counter(values: Values) -> bool:
     """Whether these are whole numbers that grow from row to row, or years that never fall."""
-    few = thin(values)
-    numbers = [each for value in few if (each := whole(value)) is not None]
-    if len(numbers) < max(len(few), 2):
+    numbers = [each for value in values if (each := whole(value)) is not None]
+    if len(numbers) < max(len(values), 2):
         return False
-    steps = [after - before for before, after in pairs(numbers)]
+    steps = [after - before for before, after in pairwise(numbers)]
     grows = sum(step > 0 for step in steps) / len(steps)
     years = grows > 0 and min(numbers) >= 1900 and max(numbers) <= 2100
     return min(steps) >= 0 and (years or grows >= COUNTER_GROWS)
@@ -168,7 +177,7 @@ def kolmogorov_smirnov(one: Values, other: Values) -> float:
 def is_sorted(values: Values) -> bool:
     """Whether numbers go one way from row to row, but for one step in a hundred."""
     steps = [
-        before < after for before, after in pairs(list(map(number, values))) if before != after
+        before < after for before, after in pairwise(list(map(number, values))) if before != after
     ]
     return bool(steps) and min(steps.count(True), steps.count(False)) <= len(steps) / 100
 
@@ -176,7 +185,7 @@ def is_sorted(values: Values) -> bool:
 def is_in_blocks(labels: Values) -> bool:
     """Whether equal labels stand together: far fewer runs than in random order."""
     counts = Counter(labels)
-    runs = 1 + sum(bool(before != after) for before, after in pairs(labels))
+    runs = 1 + sum(bool(before != after) for before, after in pairwise(labels))
     by_chance: float = len(labels) * (
         1 - sum((count / len(labels)) ** 2 for count in counts.values())
     )
@@ -235,11 +244,6 @@ def parts(values: Values) -> tuple[Values, Values]:
 def thin(values: Values) -> Values:
     """At most so many values, evenly spread, in their order."""
     return values[:: -(-len(values) // MOST_COMPARED) or 1]
-
-
-def pairs(values: Values) -> list[tuple[Any, Any]]:
-    """Each value with the next."""
-    return list(pairwise(values))
 
 
 def number(value: float | None) -> float:

@@ -19,6 +19,7 @@ dice = random.Random(8)
 PRICE = [math.exp(dice.gauss(7, 1)) for _ in range(ROWS)]
 CLASSES = [dice.choice(["red", "green", "blue"]) for _ in range(ROWS)]
 LATE = [dice.random() < 0.1 for _ in range(ROWS)]
+GROUPS = [f"group {row // 8}" for row in range(ROWS)]
 CODE = {"red": 0, "green": 1, "blue": 2}
 
 
@@ -65,7 +66,8 @@ def test_a_copy_of_the_target_is_a_leak(
         ("bool", LATE, "bool", flipped(LATE, 0.1)),
         # hardly anybody is late: a constant is as good
         ("bool", [row == 7 for row in range(ROWS)], "float", PRICE),
-        # another value in each row tells nothing of others
+        # values of few rows tell nothing of others
+        ("category", [CLASSES[n // 8] for n in range(ROWS)], "category", GROUPS),
         ("category", CLASSES, "category", [f"{x} {row}" for row, x in enumerate(CLASSES)]),
         ("float", PRICE, "category", [f"{price}" for price in PRICE]),
         ("float", [1.5] * ROWS, "float", PRICE),

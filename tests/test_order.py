@@ -78,7 +78,7 @@ def test_a_table_sorted_twice_is_shuffled() -> None:
     assert any("price" in reason for reason in proposal.reasons)
 
 
-@given(st.integers(0, 10**9), st.sampled_from([50, 150, ROWS]))
+@given(st.integers(0, 10**9), st.sampled_from([10, 20, 50, ROWS]))
 def test_rows_in_random_order_show_no_sign_of_sorting(seed: int, rows: int) -> None:
     columns = table(seed, rows)
     assert propose_split(KINDS, columns, "price", numbered(rows)).split == "order"
@@ -108,10 +108,18 @@ def test_a_counter_and_a_mild_trend_stand_as_they_are(counter: list[Any]) -> Non
     assert with_it.split == "order"
 
 
+def test_features_that_drift_are_no_sign_of_sorting() -> None:
+    """A tenth of a standard deviation a month for two years, say: the distance is about 0.4."""
+    columns = table() | {"size": [0.0] * ROWS, "noise": [0.0] * ROWS}
+    dice = random.Random(6)
+    for name in ("size", "noise", "price"):
+        columns[name] = [dice.gauss(2.5 * row / ROWS, 1) for row in range(ROWS)]
+    assert propose_split(KINDS, columns, "price", numbered()).split == "order"
+
+
 @pytest.mark.parametrize(
     "no_counter",
     [
-        [str(number) for number in range(ROWS, 0, -1)],
         [str(number) for number in random.Random(3).sample(range(ROWS), ROWS)],
         [f"A{number}" for number in range(ROWS)],
         [row // 100 for row in range(ROWS)],
@@ -156,10 +164,30 @@ def test_what_comes_up_only_later_is_told() -> None:
     assert not any(reason.startswith("noise") for reason in reasons)
 
 
-def test_rows_without_a_moment_are_taken_as_old() -> None:
-    kinds = {"placed_at": "datetime", "late": "bool"}
-    columns: Table = {"placed_at": [None, *moments(9)], "late": [True, False] * 5}
-    assert propose_split(kinds, columns, "late").split == "time:placed_at"
+def test_a_moment_that_some_rows_lack_does_not_order_them() -> None:
+    kinds = {**KINDS, "placed_at": "datetime", "paid_at": "datetime"}
+    columns = table() | {"placed_at": moments(), "paid_at": [None, *moments(ROWS - 1)]}
+    assert propose_split(kinds, columns, "price").split == "time:placed_at"
+    columns["placed_at"] = columns["paid_at"]
+    proposal = propose_split(kinds, columns, "price")
+    assert proposal.split == "shuffled"
+    assert "placed_at, paid_at cannot order the rows, for some have none" in proposal.reasons
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [[str(ROWS - row) for row in range(ROWS)], [2010 - row // 100 for row in range(ROWS)]],
+)
+def test_a_counter_that_falls_is_turned_round(counter: list[Any]) -> None:
+    columns = table()
+    columns["kind"][:30] = ["new"] * 30
+    proposal = propose_split(KINDS, columns, "price", {"number": counter})
+    assert proposal.split == "time:number"
+    assert "newest first" in proposal.reasons[0]
+    assert "kind has new only in the later part (38% of its rows)" in proposal.reasons
+    columns["number"] = [int(number) for number in counter]
+    again = propose_split({**KINDS, "number": "int"}, columns, "price", numbered())
+    assert again == proposal
 
 
 def test_an_id_that_comes_back_suggests_its_group() -> None:
@@ -208,7 +236,7 @@ def test_every_table_gets_a_split_and_a_reason(data: st.DataObject) -> None:
     text = st.lists(st.text(max_size=3), min_size=rows, max_size=rows)
     left_out = data.draw(st.dictionaries(st.sampled_from("xyz"), text))
     proposal = propose_split(kinds, columns, "target", left_out)
-    times = [f"time:{name}" for name, kind in kinds.items() if kind == "datetime"]
-    assert proposal.split in (times or ["order", "shuffled"])
+    columns_of_time = [f"time:{name}" for name in [*kinds, *left_out] if name != "target"]
+    assert proposal.split in [*columns_of_time, "order", "shuffled"]
     assert proposal.reasons
     assert all(proposal.reasons)
