@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 PATH = TEMPLATE / "{{cookiecutter.project_slug}}" / "contract" / "src" / "contract" / "types.py"
-DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 HOOK_ALONE = {"yes": True, "1": True, "no": False, "0": False}
 """What the hook takes for a bool besides, since a history is rewritten and a request is not."""
 
@@ -41,12 +40,12 @@ HOOK, TYPES = load_hook(), load_types()
 def parsed(kind: str, text: str) -> object:
     """The value of a cell according to the contract; None where it has none."""
     try:
-        return TYPES.DATATYPES[DATATYPES[kind]].parse(text)
+        return TYPES.KINDS[kind].parse(text)
     except TYPES.UnexpectedValue:
         return None
 
 
-@pytest.mark.parametrize("kind", DATATYPES)
+@pytest.mark.parametrize("kind", TYPES.KINDS)
 @given(text=TEXTS)
 @example("9" * 41)
 @example("-0.0")

@@ -6,16 +6,16 @@ from typing import Any
 
 from conftest import COLUMNS, EXAMPLES, PLURAL, ROOT, TARGET, Pair, outcome, row, run
 
-READ: dict[str, Any] = {"FP64": float, "INT64": int, "BOOL": "true".__eq__, "BYTES": str}
-DATATYPES = {column["name"]: column["datatype"] for column in COLUMNS}
-DATATYPES[f"expected_{TARGET}"] = DATATYPES[TARGET]
+READ: dict[str, Any] = {"float": float, "int": int, "bool": "true".__eq__, "category": str}
+KINDS = {column["name"]: column["kind"] for column in COLUMNS}
+KINDS[f"expected_{TARGET}"] = KINDS[TARGET]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """The rows of a CSV, with the values of cells that the contract knows."""
     with path.open(encoding="utf-8", newline="") as file:
         return [
-            {name: READ[DATATYPES.get(name, "BYTES")](cell) if cell else None for name, cell in row}
+            {name: READ[KINDS.get(name, "category")](cell) if cell else None for name, cell in row}
             for row in (each.items() for each in csv.DictReader(file))
         ]
 

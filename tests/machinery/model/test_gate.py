@@ -29,7 +29,7 @@ from model.training.fitting import fit
 from model.training.history import History
 
 Attributes = dict[str, onnx.AttributeProto]
-CLASSIFICATION = TARGET.datatype != "FP64"
+CLASSIFICATION = TARGET.kind != "float"
 
 
 def fitted(lead: Column) -> tuple[SklearnEngine, dict[str, Array]]:
@@ -77,22 +77,19 @@ def unseen_as_known(attributes: Attributes) -> None:
     attributes["default_int64"].i = values[list(keys).index(b"c, d")]
 
 
-def first(*datatypes: str, optional: bool = False) -> list[Column]:
-    """The first feature of these datatypes, if the contract has one."""
-    found = [each for each in FEATURES if each.datatype in datatypes]
+def first(*kinds: str, optional: bool = False) -> list[Column]:
+    """The first feature of these kinds, if the contract has one."""
+    found = [each for each in FEATURES if each.kind in kinds]
     return [each for each in found if each.optional or not optional][:1]
 
 
 BROKEN: list[tuple[Callable[[Attributes], None], Column, str]] = [
-    *((one_ulp, each, "at the splits") for each in first("FP64")),
-    *((less_than, each, "at the splits") for each in first("FP64")),
+    *((one_ulp, each, "at the splits") for each in first("float")),
+    *((less_than, each, "at the splits") for each in first("float")),
     (other_leaves, FEATURES[0], "of the history"),
     (no_numbers, FEATURES[0], "of the history"),
-    *(
-        (missing_elsewhere, each, "of the history")
-        for each in first("FP64", "INT64", optional=True)
-    ),
-    *((unseen_as_known, each, "never seen") for each in first("BYTES")),
+    *((missing_elsewhere, each, "of the history") for each in first("float", "int", optional=True)),
+    *((unseen_as_known, each, "never seen") for each in first("category")),
 ]
 
 
@@ -142,7 +139,7 @@ def slightly_off(right: Predictions) -> Predictions:
 def another_class(right: Predictions) -> Predictions:
     """The last row's class another one, its probabilities the same."""
     values = right.values.copy()
-    values[-1] = not values[-1] if TARGET.datatype == "BOOL" else "another"
+    values[-1] = not values[-1] if TARGET.kind == "bool" else "another"
     return Predictions(values, right.classes, right.probabilities)
 
 
@@ -168,7 +165,7 @@ def test_numbers_next_to_zero_may_differ_by_what_float32_cannot_tell() -> None:
     assert prove(zero, tiny, convert(reference.pipeline), rows).worst < TOLERANCE
 
 
-@pytest.mark.parametrize("lead", first("FP64"))
+@pytest.mark.parametrize("lead", first("float"))
 def test_a_graph_that_compares_in_float32_is_found(lead: Column) -> None:
     reference, rows = fitted(lead)
     graph = convert(reference.pipeline, NUMBERS["float32"])
@@ -176,13 +173,13 @@ def test_a_graph_that_compares_in_float32_is_found(lead: Column) -> None:
         prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
 
 
-@pytest.mark.parametrize("lead", first("BYTES") + first("FP64") + first("INT64"))
+@pytest.mark.parametrize("lead", first("category") + first("float") + first("int"))
 def test_categorical_features_that_were_converted_silently_are_found(
     lead: Column, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """skl2onnx converts these trees as if they compared numbers, once it can convert them."""
     history = make_history(lead=lead)
-    values = ["a", "b", "c", "d"] if lead.datatype == "BYTES" else [0.0, 1.0, 2.0, 3.0]
+    values = ["a", "b", "c", "d"] if lead.kind == "category" else [0.0, 1.0, 2.0, 3.0]
     columns = {**history.columns, lead.name: [values[row % 4] for row in range(len(history))]}
     targets = sorted(history.targets)
     ends = [targets[-1], targets[0], targets[-1], targets[-1]]  # the second category is the other

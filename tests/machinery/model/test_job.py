@@ -70,9 +70,9 @@ def saving(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def faulty(path: Path, rows: int = 40) -> Path:
     """A table in which row 11 is rejected, if there is anything that its first column refuses."""
     table = some(rows)
-    unfit: list[Any] = WRONG[LEAD.datatype]
+    unfit: list[Any] = WRONG[LEAD.kind]
     if path.suffix == ".parquet":
-        unfit = UNFIT[LEAD.datatype] if LEAD.optional else [None]
+        unfit = UNFIT[LEAD.kind] if LEAD.optional else [None]
     table[LEAD.name][10] = [*unfit, True][0]
     return write(path, table)
 

@@ -30,7 +30,7 @@ from model.pipeline import CATEGORIES, NUMBERS, build_pipeline
 from model.training.fitting import fit
 from model.training.history import History
 
-REGRESSION = TARGET.datatype == "FP64"
+REGRESSION = TARGET.kind == "float"
 
 
 def around(estimator: Any, numbers: Any = None, categories: Any = None) -> Pipeline:
@@ -82,11 +82,11 @@ def test_a_pipeline_as_people_write_them_is_compiled(name: str) -> None:
 
 
 def test_rare_missing_and_unseen_values_are_told_apart() -> None:
-    lead = next((each for each in FEATURES if each.datatype == "BYTES"), FEATURES[0])
+    lead = next((each for each in FEATURES if each.kind == "category"), FEATURES[0])
     history = make_history(lead=lead)
     values = list(history.columns[lead.name])
     strange: list[Any] = [*values[:5], *[None] * lead.optional]
-    if lead.datatype == "BYTES":
+    if lead.kind == "category":
         values[7:9] = strange[:2] = ["rare", "as rare"]
         strange[2:5] = ["never seen", "c, d", "a"]
     columns = {**history.columns, lead.name: values}
@@ -98,7 +98,7 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
     rows = to_arrays({**row, lead.name: strange})
     found = OnnxEngine(graph, reference.classes).predict(rows)
     assert relative_error(found, reference.predict(rows)).max() <= TOLERANCE
-    if lead.datatype == "BYTES":
+    if lead.kind == "category":
         numbers = found.values if REGRESSION else found.probabilities[:, 0]  # type: ignore[index]
         assert len(set(numbers[:3].tolist())) == 1
         assert abs(numbers[3] - numbers[4]) > 0.1

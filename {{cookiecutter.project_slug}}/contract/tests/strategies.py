@@ -8,10 +8,10 @@ from contract import Column
 from contract.types import EXACT
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "FP64": st.floats(allow_nan=False, allow_infinity=False),
-    "INT64": st.integers(-EXACT, EXACT),
-    "BOOL": st.booleans(),
-    "BYTES": st.text(
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "int": st.integers(-EXACT, EXACT),
+    "bool": st.booleans(),
+    "category": st.text(
         st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\x7f"),
         min_size=1,
         max_size=200,
@@ -21,4 +21,4 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 def values(column: Column) -> st.SearchStrategy[Any]:
     """Any value of a column, and None where one may be missing."""
-    return VALUES[column.datatype] | (st.none() if column.optional else st.nothing())
+    return VALUES[column.kind] | (st.none() if column.optional else st.nothing())

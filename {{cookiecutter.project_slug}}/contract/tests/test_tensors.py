@@ -22,10 +22,10 @@ ROWS = st.lists(
 REQUEST = golden()[-1].request
 RESPONSE = golden()[-1].response
 WRONG: dict[str, list[Any]] = {
-    "FP64": [True, "1.5", [1.5], {}, math.inf, 10**400],
-    "INT64": [True, 1.5, "3", [3], EXACT * 2, math.nan],
-    "BOOL": [1, 0.0, "true", []],
-    "BYTES": [1, True, "a\x00b", "x" * 201, "\ud800", ["a"]],
+    "float": [True, "1.5", [1.5], {}, math.inf, 10**400],
+    "int": [True, 1.5, "3", [3], EXACT * 2, math.nan],
+    "bool": [1, 0.0, "true", []],
+    "category": [1, True, "a\x00b", "x" * 201, "\ud800", ["a"]],
 }
 
 
@@ -62,7 +62,7 @@ def _request(position: int, **changes: Any) -> dict[str, Any]:
 def test_a_value_of_the_wrong_type_names_its_tensor_and_row(position: int) -> None:
     column = FEATURES[position]
     good = REQUEST["inputs"][position]["data"][0]
-    wrong = WRONG[column.datatype] + ([] if column.optional else [None, math.nan, ""])
+    wrong = WRONG[column.kind] + ([] if column.optional else [None, math.nan, ""])
     for value in wrong:
         with pytest.raises(ContractError) as caught:
             columns_of(_request(position, data=[good, value]))

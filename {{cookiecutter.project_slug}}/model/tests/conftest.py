@@ -36,12 +36,12 @@ def make_value(column: Column, draw: random.Random) -> Any:
     if column.optional and draw.random() < 0.2:
         return None
     values: dict[str, Any] = {
-        "FP64": round(draw.uniform(-5, 100), 3),
-        "INT64": draw.randrange(-3, 20),
-        "BOOL": draw.random() < 0.5,
-        "BYTES": draw.choice(["a", 'caf\u00e9 "noir"', "c, d", "\U0001f680"]),
+        "float": round(draw.uniform(-5, 100), 3),
+        "int": draw.randrange(-3, 20),
+        "bool": draw.random() < 0.5,
+        "category": draw.choice(["a", 'caf\u00e9 "noir"', "c, d", "\U0001f680"]),
     }
-    return values[column.datatype]
+    return values[column.kind]
 
 
 def make_history(rows: int = 120, seed: int = 0, lead: Column = INPUTS[0]) -> History:
@@ -51,8 +51,12 @@ def make_history(rows: int = 120, seed: int = 0, lead: Column = INPUTS[0]) -> Hi
     targets: list[Any] = []
     for value in columns[lead.name]:
         bit = int(value in (True, "c, d") or (type(value) in (int, float) and value > 8))
-        target = {"FP64": 100.0 * bit + draw.random(), "BOOL": bool(bit), "BYTES": f"class {bit}"}
-        targets.append(target[TARGET.datatype])
+        target = {
+            "float": 100.0 * bit + draw.random(),
+            "bool": bool(bit),
+            "category": f"class {bit}",
+        }
+        targets.append(target[TARGET.kind])
     data = Data(source="test", sha256="0" * 64, rows=rows, synthetic=True)
     return History(add_derived(columns), targets, data)
 

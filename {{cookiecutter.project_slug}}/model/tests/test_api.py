@@ -30,7 +30,7 @@ from model.serving.batching import LOOP_SECONDS
 from model.serving.library import open_model
 from model.settings import Settings
 
-CLASSIFICATION = TARGET.datatype != "FP64"
+CLASSIFICATION = TARGET.kind != "float"
 OUTPUTS = [TARGET.name, *(["probabilities"] if CLASSIFICATION else [])]
 Change = Callable[[Predictions], Predictions]
 Serve = Callable[[Change], TestClient]
@@ -212,7 +212,7 @@ def test_nan_is_a_missing_value_where_there_may_be_one(client: TestClient) -> No
         inputs = [dict(each) for each in REQUEST["inputs"]]
         inputs[position]["data"] = [inputs[position]["data"][0], math.nan]
         response = client.post(INFER, content=changed(inputs=inputs))
-        if column.optional and column.datatype == "FP64":
+        if column.optional and column.kind == "float":
             assert response.status_code == 200
             assert "NaN" not in response.text
         else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_history import VALUES, WRONG
 
 from contract import INPUTS, TARGET
-from contract.types import DATATYPES
+from contract.types import KINDS
 from model.artifacts.store import Store
 from model.bulk.job import Job
 from model.columns import add_derived
@@ -24,12 +24,12 @@ from model.tables import reading
 
 EXPECTED = f"expected_{TARGET.name}"
 NAMES = [column.name for column in INPUTS]
-TYPES = {"FP64": pa.float64(), "INT64": pa.int64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
+TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "category": pa.string()}
 UNFIT: dict[str, list[Any]] = {
-    "FP64": [float("inf")],
-    "INT64": [2**53 + 1],
-    "BOOL": [],
-    "BYTES": ["a\nb", "x" * 201],
+    "float": [float("inf")],
+    "int": [2**53 + 1],
+    "bool": [],
+    "category": ["a\nb", "x" * 201],
 }
 """What a Parquet file can hold and the contract cannot."""
 FEW = settings(
@@ -64,7 +64,7 @@ def write(path: Path, rows: Rows) -> Path:
         with path.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([list(rows), *lines])
     else:
-        types = {column.name: TYPES[column.datatype] for column in INPUTS}
+        types = {column.name: TYPES[column.kind] for column in INPUTS}
         columns = {name: pa.array(rows[name], types.get(name)) for name in rows}
         pq.write_table(pa.table(columns), path, row_group_size=14)
     return path
@@ -124,7 +124,7 @@ def test_every_row_is_predicted_or_rejected(
     data: st.DataObject, model: Model, tmp_path: Path, small: None
 ) -> None:
     cells = [
-        st.one_of(VALUES[each.datatype].map(cell_of), st.sampled_from(["", *WRONG[each.datatype]]))
+        st.one_of(VALUES[each.kind].map(cell_of), st.sampled_from(["", *WRONG[each.kind]]))
         for each in INPUTS
     ]
     rows = data.draw(st.lists(st.tuples(*cells), max_size=20))
@@ -138,7 +138,7 @@ def test_every_row_is_predicted_or_rejected(
         faults = []
         for column, text in zip(INPUTS, texts, strict=True):
             try:
-                values[column.name] = DATATYPES[column.datatype].parse(text) if text else None
+                values[column.name] = KINDS[column.kind].parse(text) if text else None
                 if not text and not column.optional:
                     faults.append((column.name, "is missing a value"))
             except ValueError as error:
@@ -160,9 +160,7 @@ def test_every_row_is_predicted_or_rejected(
 def test_a_csv_and_a_parquet_of_the_same_rows_agree(
     data: st.DataObject, model: Model, tmp_path: Path, small: None
 ) -> None:
-    values = [
-        VALUES[each.datatype] | st.sampled_from([None, *UNFIT[each.datatype]]) for each in INPUTS
-    ]
+    values = [VALUES[each.kind] | st.sampled_from([None, *UNFIT[each.kind]]) for each in INPUTS]
     rows = data.draw(st.lists(st.tuples(*values), max_size=20))
     table: Rows = {name: [row[at] for row in rows] for at, name in enumerate(NAMES)}
     found = []

@@ -20,20 +20,20 @@ from model.errors import ModelError
 from model.training.history import read_history
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "FP64": st.floats(allow_nan=False, allow_infinity=False),
-    "INT64": st.integers(-EXACT, EXACT),
-    "BOOL": st.booleans(),
-    "BYTES": st.text(
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "int": st.integers(-EXACT, EXACT),
+    "bool": st.booleans(),
+    "category": st.text(
         st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\x7f"),
         min_size=1,
         max_size=200,
     ),
 }
 WRONG: dict[str, list[str]] = {
-    "FP64": ["abc", "nan", "inf", "1,5", "1e999"],
-    "INT64": ["abc", "1.5", "nan", "9007199254740993", "1" * 5000],
-    "BOOL": ["2", "maybe", "t"],
-    "BYTES": ["a\x07b", "x" * 201],
+    "float": ["abc", "nan", "inf", "1,5", "1e999"],
+    "int": ["abc", "1.5", "nan", "9007199254740993", "1" * 5000],
+    "bool": ["2", "maybe", "t"],
+    "category": ["a\x07b", "x" * 201],
 }
 ALL = (*INPUTS, TARGET)
 NAMES = [each.name for each in ALL]
@@ -41,7 +41,7 @@ NAMES = [each.name for each in ALL]
 
 def values_of(column: Column) -> st.SearchStrategy[Any]:
     """Any value that the contract allows in a column."""
-    return VALUES[column.datatype] | (st.none() if column.optional else st.nothing())
+    return VALUES[column.kind] | (st.none() if column.optional else st.nothing())
 
 
 def write(path: Path, *rows: list[str], newline: str = "\n") -> Path:
@@ -74,7 +74,7 @@ def test_a_row_is_read_as_it_was_written_and_derived_from_as_in_serving(
 
 @pytest.mark.parametrize("column", ALL, ids=NAMES)
 def test_a_cell_that_does_not_fit_is_named(column: Column, tmp_path: Path) -> None:
-    for cell in WRONG[column.datatype] + ([] if column.optional else [""]):
+    for cell in WRONG[column.kind] + ([] if column.optional else [""]):
         rows = cells()
         rows[2][NAMES.index(column.name)] = cell
         with pytest.raises(ModelError) as caught:

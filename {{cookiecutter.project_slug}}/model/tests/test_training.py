@@ -20,8 +20,8 @@ from model.training.fitting import fit
 from model.training.history import History
 from model.training.trainer import MIN_ROWS, train
 
-TASK = {"FP64": "regression", "BOOL": "binary", "BYTES": "multiclass"}[TARGET.datatype]
-FEW, MANY = {"FP64": (0.0, 7.0), "BOOL": (False, True), "BYTES": ("a", "b")}[TARGET.datatype]
+TASK = {"float": "regression", "bool": "binary", "category": "multiclass"}[TARGET.kind]
+FEW, MANY = {"float": (0.0, 7.0), "bool": (False, True), "category": ("a", "b")}[TARGET.kind]
 
 
 def with_targets(*targets: Any) -> History:
@@ -54,7 +54,7 @@ def test_a_version_is_judged_on_the_later_rows(store: Store) -> None:
     assert evaluation.metrics[metric] < evaluation.baseline[metric]
     for column in FEATURES:
         rows = [each.rows for each in evaluation.slices if each.feature == column.name]
-        assert sum(rows) == (24 if column.datatype in ("BOOL", "BYTES") else 0)
+        assert sum(rows) == (24 if column.kind in ("bool", "category") else 0)
 
 
 def test_the_metrics_are_those_of_the_task() -> None:
@@ -112,8 +112,13 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     batch = engine.predict(to_arrays(history.columns)).values.tolist()
     rows = [to_arrays(history.part(row, row + 1).columns) for row in range(9)]
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]
-    strange: dict[str, Any] = {"FP64": 1e300, "INT64": -EXACT, "BOOL": True, "BYTES": "never seen"}
-    arrays = to_arrays({each.name: [strange[each.datatype]] for each in FEATURES})
+    strange: dict[str, Any] = {
+        "float": 1e300,
+        "int": -EXACT,
+        "bool": True,
+        "category": "never seen",
+    }
+    arrays = to_arrays({each.name: [strange[each.kind]] for each in FEATURES})
     assert np.isfinite(engine.predict(arrays).numbers).all()
 
 

@@ -45,7 +45,7 @@ ENTITY = "{{ cookiecutter.entity }}"
 EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.predictions)
 """What the fakes predict, and what they recommend for when they cannot."""
 
-OUTCOME = {TARGET.name: {"FP64": 3, "BOOL": True, "BYTES": "b"}[TARGET.datatype]}
+OUTCOME = {TARGET.name: {"float": 3, "bool": True, "category": "b"}[TARGET.kind]}
 TOKEN = "an-example-of-a-token"
 VERSION = "3f2a9c"
 PATIENCE_SECONDS = 30

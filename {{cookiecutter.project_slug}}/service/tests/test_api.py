@@ -33,7 +33,7 @@ from service.predictors import Answer
 def metadata_of(prediction: Prediction | None, served_by: str, version: str | None) -> Any:
     """The `metadata` of an answer with this prediction."""
     fields = prediction.model_dump() if prediction else {}
-    more = {} if TARGET.datatype == "FP64" else {"probabilities": fields.get("probabilities")}
+    more = {} if TARGET.kind == "float" else {"probabilities": fields.get("probabilities")}
     expected = {f"expected_{TARGET.name}": fields.get(TARGET.name)}
     return {**expected, **more, "served_by": served_by, "model_version": version}
 
@@ -55,8 +55,8 @@ def test_a_placed_one_is_answered_with_what_is_expected(service: Service) -> Non
 
 
 def test_every_value_is_answered_and_stored_and_reaches_the_model(service: Service) -> None:
-    others = {"FP64": 7.25, "INT64": 7, "BOOL": False, "BYTES": "else"}
-    each_changed = [{**NEW, column.name: others[column.datatype]} for column in SENT]
+    others = {"float": 7.25, "int": 7, "bool": False, "category": "else"}
+    each_changed = [{**NEW, column.name: others[column.kind]} for column in SENT]
     for number, body in enumerate([NEW, SPARSE, *each_changed]):
         answer = service.place(body)
         features = service.predictor.asked[number][0]

@@ -13,10 +13,21 @@ from werkzeug.test import TestResponse
 from contract import TARGET
 
 WRONG: dict[str, list[Any]] = {
-    "FP64": [True, "1.5", [1.5], {}, math.nan, math.inf, -math.inf, 10**400],
-    "INT64": [True, 1.5, "3", [3], {}, math.nan, math.inf, 2**53 + 1, -(2**70), 10**400],
-    "BOOL": [1, 0.0, "true", [], {}, math.nan, 10**400],
-    "BYTES": [1, True, "", "a\x00b", "\x7f", "x" * 201, "🚀" * 10_000, "\ud800", ["a"], math.nan],
+    "float": [True, "1.5", [1.5], {}, math.nan, math.inf, -math.inf, 10**400],
+    "int": [True, 1.5, "3", [3], {}, math.nan, math.inf, 2**53 + 1, -(2**70), 10**400],
+    "bool": [1, 0.0, "true", [], {}, math.nan, 10**400],
+    "category": [
+        1,
+        True,
+        "",
+        "a\x00b",
+        "\x7f",
+        "x" * 201,
+        "🚀" * 10_000,
+        "\ud800",
+        ["a"],
+        math.nan,
+    ],
 }
 OUTCOME_PATH = f"{PATH}/1/outcome"
 
@@ -44,13 +55,13 @@ def check(response: TestResponse, status: int, *fields: str) -> str:
 
 def test_an_invalid_value_is_named(service: Service) -> None:
     for column in SENT:
-        for value in WRONG[column.datatype] + ([] if column.optional else [None]):
+        for value in WRONG[column.kind] + ([] if column.optional else [None]):
             problem = check(service.post({**NEW, column.name: value}), 422, column.name)
             assert f"Invalid fields: {column.name}." in problem
 
 
 def test_an_invalid_outcome_is_named(service: Service) -> None:
-    for value in [*WRONG[TARGET.datatype], None]:
+    for value in [*WRONG[TARGET.kind], None]:
         check(service.post({TARGET.name: value}, OUTCOME_PATH), 422, TARGET.name)
     check(service.post({}, OUTCOME_PATH), 422, TARGET.name)
     check(service.post({**OUTCOME, "more": 1}, OUTCOME_PATH), 422, "more")

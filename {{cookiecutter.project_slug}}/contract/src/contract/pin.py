@@ -16,16 +16,16 @@ from contract.features import Features
 from contract.prediction import Prediction
 from contract.signature import FEATURES, INPUTS, TARGET, Column
 from contract.tensors import inputs_of, outputs_of
-from contract.types import DATATYPES, WHOLE
+from contract.types import KINDS, WHOLE
 
 HISTORY = Path("data/history.csv")
 FOLDER = Path(__file__).parent
 
 VALUES: dict[str, list[Any]] = {
-    "FP64": [1.5, -2000000.25],
-    "INT64": [3, -9007199254740992],
-    "BOOL": [True, False],
-    "BYTES": ['café "noir" 🚀', "b"],
+    "float": [1.5, -2000000.25],
+    "int": [3, -9007199254740992],
+    "bool": [True, False],
+    "category": ['café "noir" 🚀', "b"],
 }
 
 
@@ -34,16 +34,16 @@ def pin() -> dict[str, Any]:
     features = [
         Features.model_validate(
             {
-                column.name: None if row and column.optional else VALUES[column.datatype][row]
+                column.name: None if row and column.optional else VALUES[column.kind][row]
                 for column in FEATURES
             }
         )
         for row in (0, 1)
     ]
-    values = VALUES[TARGET.datatype]
-    classes = ["false", "true"] if TARGET.datatype == "BOOL" else sorted(map(str, values))
+    values = VALUES[TARGET.kind]
+    classes = ["false", "true"] if TARGET.kind == "bool" else sorted(map(str, values))
     sure = [0.125, 0.875, 0.75, 0.25]
-    regression = TARGET.datatype == "FP64"
+    regression = TARGET.kind == "float"
     rows = [
         {TARGET.name: value}
         | ({} if regression else {"probabilities": dict(zip(classes, share, strict=True))})
@@ -82,7 +82,7 @@ def _value(cell: str, column: Column) -> Any:
         return None
     if column == TARGET and WHOLE.fullmatch(cell):
         return int(cell)  # of a target that counts something
-    return DATATYPES[column.datatype].parse(cell)
+    return KINDS[column.kind].parse(cell)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from contract.features import Derived, Features
 from contract.prediction import Prediction
-from contract.types import DATATYPES
+from contract.types import KINDS
 
 MODEL_NAME = "{{ cookiecutter.project_slug }}"
 """The model's name in the Open Inference Protocol."""
@@ -23,21 +23,26 @@ class Column:
 
     Attributes:
         name: the team's name for it.
-        datatype: FP64, INT64, BOOL or BYTES, as the Open Inference Protocol calls them.
+        kind: float, int, bool or category.
         optional: whether it may be missing.
     """
 
     name: str
-    datatype: str
+    kind: str
     optional: bool
+
+    @property
+    def datatype(self) -> str:
+        """What its tensors hold, as the Open Inference Protocol calls it."""
+        return KINDS[self.kind].datatype
 
 
 def _column(name: str, field: FieldInfo) -> Column:
     kinds = set(get_args(field.annotation)) or {field.annotation}
     # `Float | None` keeps its Annotated[float, …] inside the union; alone, pydantic unwraps it.
     (python,) = ((get_args(each) or [each])[0] for each in kinds - {type(None)})
-    (datatype,) = (each.name for each in DATATYPES.values() if each.python is python)
-    return Column(name, datatype, optional=type(None) in kinds)
+    (kind,) = (each.name for each in KINDS.values() if each.python is python)
+    return Column(name, kind, optional=type(None) in kinds)
 
 
 def fields_of(part: type[BaseModel]) -> tuple[Column, ...]:
@@ -54,12 +59,12 @@ INPUTS = tuple(column for column in FEATURES if column.name not in Derived.model
 (TARGET,) = (
     _column(*item) for item in Prediction.model_fields.items() if item[0] != "probabilities"
 )
-"""What is predicted: FP64 for a regression, BOOL or BYTES for a classification."""
+"""What is predicted: a float for a regression, a bool or a category for a classification."""
 
 
 @cache
 def signature() -> str:
-    """Digest of the names, types and order of all features and of the target: 16 hex digits."""
+    """Digest of the names, kinds and order of all features and of the target: 16 hex digits."""
     columns = [asdict(column) for column in (*FEATURES, TARGET)]
     canonical = json.dumps(columns, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

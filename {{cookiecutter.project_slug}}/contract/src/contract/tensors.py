@@ -14,7 +14,7 @@ from contract.errors import ContractError
 from contract.features import Features
 from contract.prediction import Prediction
 from contract.signature import FEATURES, TARGET, Column
-from contract.types import DATATYPES, UnexpectedValue
+from contract.types import KINDS, UnexpectedValue
 
 PROBABILITIES = "probabilities"
 """Name of the second output tensor of a classification, [rows, classes]."""
@@ -81,7 +81,7 @@ def outputs_of(
     """The `outputs` of an inference response.
 
     Args:
-        values: the prediction for each row: float, bool or str, as the target's datatype says.
+        values: the prediction for each row: float, bool or str, as the target's kind says.
         probabilities: for a classification, those of the first row, then those of the next.
         classes: what each row's probabilities stand for.
     """
@@ -110,7 +110,7 @@ def predictions_of(response: object) -> list[Prediction]:
         raise ContractError("missing tensor", TARGET.name)
     values = _data(tensors[TARGET.name], TARGET)
     fields: list[dict[str, Any]] = [{TARGET.name: value} for value in values]
-    if TARGET.datatype != "FP64":
+    if TARGET.kind != "float":
         for field, row in zip(fields, _probabilities(tensors, len(values)), strict=True):
             field[PROBABILITIES] = row
     try:
@@ -131,7 +131,7 @@ def _probabilities(tensors: Mapping[str, Tensor], rows: int) -> list[dict[str, f
     if tensor.get("shape") != [rows, len(classes)]:
         raise ContractError(f"shape is not [{rows}, {len(classes)}]", PROBABILITIES)
     width = len(classes)
-    column = Column(PROBABILITIES, "FP64", optional=False)
+    column = Column(PROBABILITIES, "float", optional=False)
     flat = _data({**tensor, "shape": [rows * width]}, column)
     return [
         dict(zip(classes, flat[start : start + width], strict=True))
@@ -178,7 +178,7 @@ def _data(tensor: Tensor, column: Column) -> list[Any]:
     if len(data) != shape[0] or not data:
         raise ContractError(f"{len(data)} values for shape {shape}; at least one row", column.name)
     try:
-        values = DATATYPES[column.datatype].check(data)
+        values = KINDS[column.kind].check(data)
     except UnexpectedValue as error:
         raise ContractError(f"row {error.position} {error}", column.name) from None
     if not column.optional and None in values:

@@ -46,11 +46,12 @@ class UnexpectedValue(ValueError):
 
 
 @dataclass(frozen=True)
-class Datatype:
+class Kind:
     """One kind of value.
 
     Attributes:
-        name: FP64, INT64, BOOL or BYTES, as the Open Inference Protocol calls it.
+        name: as the fields of the contract are declared.
+        datatype: FP64, INT64, BOOL or BYTES, as the Open Inference Protocol calls it.
         python: the type of its values in Python.
         values: checks a list of values, None where one is missing.
         expected: what a value is, for people.
@@ -58,6 +59,7 @@ class Datatype:
     """
 
     name: str
+    datatype: str
     python: type
     values: TypeAdapter[list[Any]]
     expected: str
@@ -71,9 +73,9 @@ class Datatype:
         """
         with suppress(ValidationError):  # a missing value is None, mostly
             return self.values.validate_python(values)
-        if self.name == "FP64":
+        if self.datatype == "FP64":
             values = [None if value != value else value for value in values]
-        elif self.name == "BYTES":
+        elif self.datatype == "BYTES":
             values = [None if value == "" else value for value in values]
         try:
             return self.values.validate_python(values)
@@ -108,13 +110,35 @@ def _bool(text: str) -> bool | None:
     return {"true": True, "false": False}.get(text.strip().lower())
 
 
-DATATYPES = {
+KINDS = {
     each.name: each
     for each in (
-        Datatype("FP64", float, TypeAdapter(list[Float | None]), "a finite number", _float),
-        Datatype("INT64", int, TypeAdapter(list[Int | None]), "a whole number within ±2^53", _int),
-        Datatype("BOOL", bool, TypeAdapter(list[Bool | None]), "true or false", _bool),
-        Datatype(
+        Kind(
+            "float",
+            "FP64",
+            float,
+            TypeAdapter(list[Float | None]),
+            "a finite number",
+            _float,
+        ),
+        Kind(
+            "int",
+            "INT64",
+            int,
+            TypeAdapter(list[Int | None]),
+            "a whole number within ±2^53",
+            _int,
+        ),
+        Kind(
+            "bool",
+            "BOOL",
+            bool,
+            TypeAdapter(list[Bool | None]),
+            "true or false",
+            _bool,
+        ),
+        Kind(
+            "category",
             "BYTES",
             str,
             TypeAdapter(list[Category | None]),

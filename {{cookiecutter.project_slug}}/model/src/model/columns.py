@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract import FEATURES, INPUTS, Column, Derived, Inputs, LookedUp, assemble
-from contract.types import DATATYPES
+from contract.types import KINDS
 
 Array = npt.NDArray[Any]
 Columns = Mapping[str, Sequence[Any] | Array]
@@ -28,7 +28,7 @@ def to_arrays(columns: Columns) -> dict[str, Array]:
     """
     return {
         column.name: _texts(columns[column.name])
-        if column.datatype == "BYTES"
+        if column.kind == "category"
         else np.asarray(columns[column.name], dtype=np.float64)
         for column in FEATURES
     }
@@ -53,9 +53,9 @@ def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
     """A column as float, int, bool or str per row, None where it is missing."""
     if not isinstance(values, np.ndarray):
         return values
-    if column.datatype == "BYTES":
+    if column.kind == "category":
         return [value or None for value in values]
-    python = DATATYPES[column.datatype].python
+    python = KINDS[column.kind].python
     return [None if value != value else python(value) for value in values.tolist()]
 
 

@@ -12,8 +12,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from contract import FEATURES
 
-NUMBERS = [column.name for column in FEATURES if column.datatype != "BYTES"]
-CATEGORIES = [column.name for column in FEATURES if column.datatype == "BYTES"]
+NUMBERS = [column.name for column in FEATURES if column.kind != "category"]
+CATEGORIES = [column.name for column in FEATURES if column.kind == "category"]
 
 
 def build_pipeline() -> Pipeline:

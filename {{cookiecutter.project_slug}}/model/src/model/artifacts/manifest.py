@@ -15,8 +15,8 @@ ONNX_FILE = "model.onnx"
 REMEDY = "restore it, or run `make train`"
 
 Task = Literal["regression", "binary", "multiclass"]
-TASKS: dict[str, Task] = {"FP64": "regression", "BOOL": "binary", "BYTES": "multiclass"}
-TASK = TASKS[TARGET.datatype]
+TASKS: dict[str, Task] = {"float": "regression", "bool": "binary", "category": "multiclass"}
+TASK = TASKS[TARGET.kind]
 
 
 class _Part(BaseModel):
@@ -98,7 +98,7 @@ class Manifest(_Part):
     created_at: datetime
     signature: str
     features: dict[str, str]
-    """Datatype of each feature, with a question mark where it may be missing."""
+    """Kind of each feature, with a question mark where it may be missing."""
     target: dict[str, str]
     task: Task
     classes: list[str] | None

@@ -16,7 +16,7 @@ ROW = "row"
 """The number of a row; a column of that name in the table itself stands in its place."""
 REJECTED = ("rejected_line", "rejected_column", "rejected_reason")
 """Why a row was rejected; not copied from a table of such rows that was corrected."""
-TYPES = {"FP64": pa.float64(), "BOOL": pa.bool_(), "BYTES": pa.string()}
+TYPES = {"float": pa.float64(), "bool": pa.bool_(), "category": pa.string()}
 WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter}
 GROUP_BYTES = 2**23
 """Bytes in memory that become one row group of a Parquet file, about."""
@@ -39,7 +39,7 @@ class Results:
             raise ValueError(f"column {', '.join(twice)} is twice; the header is {names!r:.300}")
         raw = [field for field in table if field.name not in (ROW, *REJECTED)]
         copied = [field for field in raw if field.name not in {each.name for each in INPUTS}]
-        ours = {f"expected_{TARGET.name}": TYPES[TARGET.datatype]}
+        ours = {f"expected_{TARGET.name}": TYPES[TARGET.kind]}
         ours |= {f"probability_{name}": pa.float64() for name in manifest.classes or ()}
         ours |= {"model_version": pa.string()}
         if clash := {field.name for field in copied} & ours.keys():

@@ -48,7 +48,7 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
     Numbers are of the type given. Raises exceptions of many kinds for what cannot be converted.
     """
     inputs = [
-        (each.name, (StringTensorType if each.datatype == "BYTES" else numbers)([None, 1]))
+        (each.name, (StringTensorType if each.kind == "category" else numbers)([None, 1]))
         for each in FEATURES
     ]
     with warnings.catch_warnings():

@@ -20,7 +20,7 @@ SPLITS = 4_096
 Rows = Mapping[str, Array]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-NUMBERS = [each for each in FEATURES if each.datatype in ("FP64", "INT64")]
+NUMBERS = [each for each in FEATURES if each.kind in ("float", "int")]
 
 
 def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator[tuple[str, Rows]]:
@@ -35,9 +35,9 @@ def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator
         part = {name: values[start : start + PART_ROWS] for name, values in rows.items()}
         yield "rows of the history", part
     optional = [each for each in FEATURES if each.optional]
-    missing = {each.name: "" if each.datatype == "BYTES" else np.nan for each in optional}
+    missing = {each.name: "" if each.kind == "category" else np.nan for each in optional}
     yield "rows with missing values", _replaced(rows, missing)
-    unseen = {each.name: "never seen" for each in FEATURES if each.datatype == "BYTES"}
+    unseen = {each.name: "never seen" for each in FEATURES if each.kind == "category"}
     yield "rows with categories that were never seen", _replaced(rows, unseen)
     yield "rows at the splits of trees", _at_splits(rows, thresholds)
     yield "rows at jumps of the prediction", _at_jumps(reference, rows)
@@ -58,7 +58,7 @@ def _at_splits(rows: Rows, thresholds: Floats) -> Rows:
         present = _present(rows, each)
         inside = thresholds[(thresholds >= present.min()) & (thresholds <= present.max())]
         inside = inside[:: 1 + len(inside) * len(NUMBERS) // SPLITS]
-        if each.datatype == "FP64":
+        if each.kind == "float":
             beside = [np.nextafter(inside, -np.inf), inside, np.nextafter(inside, np.inf)]
         else:
             beside = [np.ceil(inside) - 1, np.ceil(inside), np.ceil(inside) + 1]
@@ -85,7 +85,7 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
     def place(ordinals: Integers) -> Rows:
         placed, numbers = dict(base), _mirrored(ordinals).view(np.float64)
         for number, each in enumerate(NUMBERS):
-            values = np.floor(numbers) if each.datatype == "INT64" else numbers
+            values = np.floor(numbers) if each.kind == "int" else numbers
             placed[each.name] = np.where(owner == number, values, base[each.name])
         return placed
 

@@ -49,5 +49,5 @@ def most_probable(probabilities: npt.NDArray[np.float64], classes: Sequence[str]
     """Of each row of probabilities [rows, classes] the most probable class, the first of equals."""
     best = probabilities.argmax(axis=1)
     names = np.array(classes, dtype=object)
-    values = names == "true" if TARGET.datatype == "BOOL" else names
+    values = names == "true" if TARGET.kind == "bool" else names
     return Predictions(values[best], classes, probabilities)

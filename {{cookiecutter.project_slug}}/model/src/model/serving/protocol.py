@@ -13,7 +13,7 @@ from model.columns import row_count
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 
-OUTPUTS = frozenset({TARGET.name} if TARGET.datatype == "FP64" else {TARGET.name, PROBABILITIES})
+OUTPUTS = frozenset({TARGET.name} if TARGET.kind == "float" else {TARGET.name, PROBABILITIES})
 SERVER = {"name": "model", "version": "1", "extensions": []}
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import Column
-from contract.types import DATATYPES, EXACT
+from contract.types import EXACT, KINDS
 from model.columns import Array, text_of
 from model.tables.reading import Batch
 
@@ -25,13 +25,13 @@ def check_columns(schema: pa.Schema, columns: Sequence[Column]) -> None:
             fault = "twice" if count else "missing"
             raise ValueError(f"column {column.name} is {fault}; the header is {names!r:.300}")
         if count and not _is_readable(kind := schema.field(column.name).type, column):
-            raise ValueError(f"column {column.name} is of type {kind}, not {column.datatype}")
+            raise ValueError(f"column {column.name} is of type {kind}, not {column.kind}")
 
 
 def _is_readable(kind: pa.DataType, column: Column) -> bool:
     """Whether cells of this type can hold the column's values; texts can hold any."""
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    native = {"BOOL": pa.types.is_boolean(kind), "BYTES": False}.get(column.datatype, number)
+    native = {"bool": pa.types.is_boolean(kind), "category": False}.get(column.kind, number)
     return bool(native or pa.types.is_string(kind))
 
 
@@ -60,13 +60,13 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     Arrow reads the numbers that are surely such. Of the other cells, those that are equal are
     parsed once, as the contract says.
     """
-    texts = column.datatype == "BYTES"
+    texts = column.kind == "category"
     values = np.full(len(cells), "" if texts else np.nan, object if texts else np.float64)
-    if column.datatype in ("FP64", "INT64") or not pa.types.is_string(cells.type):
+    if column.kind in ("float", "int") or not pa.types.is_string(cells.type):
         with suppress(pa.ArrowInvalid):  # a cell is no number; which one, Arrow does not say
             values = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False).copy()
     sure = np.zeros(len(cells), bool) if texts else np.isfinite(values)
-    if column.datatype == "INT64":
+    if column.kind == "int":
         sure &= (np.abs(values) < EXACT) & (values == np.floor(values))
     rest = np.flatnonzero(~sure)
     encoded = cells.take(pa.array(rest)).dictionary_encode(null_encoding="encode")
@@ -75,7 +75,7 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     for code, text in enumerate(map(text_of, encoded.dictionary.to_pylist())):
         try:
             if text:
-                parsed[code] = DATATYPES[column.datatype].parse(text)
+                parsed[code] = KINDS[column.kind].parse(text)
             elif not column.optional:
                 wrong[code] = "is missing a value"
         except ValueError as error:

@@ -65,7 +65,7 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
 
 def _slices(predictions: Predictions, rows: History) -> list[Slice]:
     slices: list[Slice] = []
-    for column in (each for each in FEATURES if each.datatype in ("BOOL", "BYTES")):
+    for column in (each for each in FEATURES if each.kind in ("bool", "category")):
         values = rows.columns[column.name]
         for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
             chosen = [row for row, each in enumerate(values) if each == value]
@@ -84,7 +84,7 @@ def observe(history: History) -> dict[str, Observed]:
 def _observe(values: list[Any], column: Column) -> Observed:
     present = [value for value in values if value is not None]
     observed = Observed(missing=1 - len(present) / len(values))
-    if present and column.datatype in ("FP64", "INT64"):
+    if present and column.kind in ("float", "int"):
         observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
     elif present:
         frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)

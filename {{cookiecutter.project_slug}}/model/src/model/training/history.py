@@ -40,9 +40,9 @@ class History:
     classes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if TARGET.datatype != "FP64" and not self.classes:
+        if TARGET.kind != "float" and not self.classes:
             names = {text_of(target) for target in self.targets}
-            both = {"false", "true"} if TARGET.datatype == "BOOL" else set()
+            both = {"false", "true"} if TARGET.kind == "bool" else set()
             object.__setattr__(self, "classes", sorted(names | both))
 
     def __len__(self) -> int:

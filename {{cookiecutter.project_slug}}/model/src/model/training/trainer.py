@@ -73,8 +73,8 @@ def train(
         version="",  # which follows from the rest
         created_at=datetime.now(UTC),
         signature=signature(),
-        features={each.name: each.datatype + "?" * each.optional for each in FEATURES},
-        target={TARGET.name: TARGET.datatype},
+        features={each.name: each.kind + "?" * each.optional for each in FEATURES},
+        target={TARGET.name: TARGET.kind},
         task=TASK,
         classes=list(history.classes) or None,
         data=history.data,
@@ -97,7 +97,7 @@ def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
     columns: dict[str, list[Any]] = {}
     for column in FEATURES:
         values = [history.columns[column.name][row] for row in rows]
-        unseen = "never seen" if column.datatype == "BYTES" else values[0]
+        unseen = "never seen" if column.kind == "category" else values[0]
         columns[column.name] = [*values, None if column.optional else unseen]
     try:
         predictions = reference.predict(to_arrays(columns)).rows()

@@ -1,0 +1,31 @@
+"""The declared columns: `name:type` words, and the answers that hold them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+WAYS = ("order", "shuffled", "time", "group")
+"""How the rows of the past may be split into those to learn from and those to be judged on."""
+
+
+class Field(NamedTuple):
+    """One declared column; an optional one may be missing."""
+
+    name: str
+    kind: str
+    optional: bool
+
+
+def field_of(word: str) -> Field:
+    """The column that `name:type` or `name:type?` declares."""
+    name, _, kind = word.partition(":")
+    return Field(name, kind.removesuffix("?"), kind.endswith("?"))
+
+
+def features_of(answers: Mapping[str, str]) -> list[Field]:
+    """The declared features."""
+    return [field_of(word) for word in answers["features"].split()]
+
+
+def split_column(answers: Mapping[str, str]) -> str:
+    """The name of the column by which rows are split; empty where there is none."""
+    return answers["split"].partition(":")[2]

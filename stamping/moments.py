@@ -1,0 +1,111 @@
+"""Moments of a column as they are spelt, and the same moments in ISO 8601."""
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+
+MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+MONTH = r"(?P<word>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+CLOCK = r"""
+    (?: (?: t | ,?\s+ ) (?P<hour>\d{1,2}) : (?P<minute>\d{2})
+        (?: : (?P<second>\d{2}) (?: [.,] (?P<fraction>\d{1,9}) )? )?
+        (?: \s? (?P<half>[ap]) \.? m \.? )?
+        (?: \s? (?P<zone> z | utc | gmt | [+-]\d{2} (?: :?\d{2} )? ) )? )?
+"""
+FORMS = [
+    re.compile(rf"\s*(?:[a-z]{{3,9}},?\s+)?{date}{CLOCK}\s*", re.VERBOSE | re.IGNORECASE | re.ASCII)
+    for date in (
+        r"(?P<year>\d{4}) (?P<mark>[-/.]) (?P<month>\d{1,2}) (?P=mark) (?P<day>\d{1,2})",
+        r"(?P<first>\d{1,2}) (?P<mark>[-/.]) (?P<other>\d{1,2}) (?P=mark) (?P<year>\d{4}|\d{2})",
+        rf"(?P<day>\d{{1,2}}) (?:[-/\s]|\.\s?) {MONTH} [-/\s,] \s? (?P<year>\d{{4}}|\d{{2}})",
+        rf"{MONTH} \s? (?P<day>\d{{1,2}}) ,? \s (?P<year>\d{{4}})",
+    )
+]
+ISO = frozenset("0123456789-:. TZ")
+
+
+class Moments:
+    """The moments of a column, with the day or the month first, as fits all that were looked at."""
+
+    def __init__(self) -> None:
+        self._orders = ["day first", "month first"]
+        self._mark = ""
+
+    def look(self, texts: Collection[str]) -> set[str]:
+        """Look at some more cells; those that are no moments."""
+        return set() if _are_iso(texts) else {text for text in texts if not self._narrow(text)}
+
+    def _narrow(self, text: str) -> bool:
+        left = [order for order in self._orders if moment(text, order) is not None]
+        if left and (found := FORMS[1].fullmatch(text)):
+            self._mark = found["mark"]
+        self._orders = left or self._orders
+        return bool(left)
+
+    @property
+    def order(self) -> str:
+        """What comes first; where both fit, the month before a slash and else the day."""
+        return self._orders[-1 if self._mark == "/" else 0]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was decided."""
+        unsure = ", though the other fits too" if len(self._orders) > 1 else ""
+        return [f"{self.order}{unsure}"] if self._mark else []
+
+    def plain(self, texts: Collection[str]) -> list[str | None]:
+        """The moments in ISO 8601, with their offset if they have one; None for what is none."""
+        if _are_iso(texts):
+            return [text.replace(" ", "T", 1) for text in texts]
+        return [moment(text, self.order) for text in texts]
+
+
+def moment(text: str, order: str) -> str | None:
+    """One moment in ISO 8601, with its offset if it has one; None for a text that is none."""
+    found = next(filter(None, (form.fullmatch(text) for form in FORMS)), None)
+    if found is None:
+        return None
+    part = found.groupdict()
+    day, month = part.get("day"), part.get("month")
+    if "first" in part:
+        day, month = part["first"], part["other"]
+        if order == "month first":
+            day, month = month, day
+    if "word" in part:
+        month = str(MONTHS.index(part["word"].lower()) + 1)
+    year, hour = int(part["year"]), int(part["hour"] or 0)
+    if len(part["year"]) == 2:
+        year += 2000 if year < 69 else 1900  # as POSIX has it
+    if part["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (part["half"].lower() == "p")
+    date = f"{year:04}-{int(month or 0):02}-{int(day or 0):02}"
+    clock = f"T{hour:02}:{part['minute']}:{part['second'] or '00'}" if part["hour"] else ""
+    if part["fraction"]:
+        clock += f".{part['fraction'][:6]:<06}".rstrip("0").rstrip(".")
+    zone = part["zone"] or ""
+    if zone:
+        digits = zone[1:].replace(":", "")
+        zone = f"{zone[0]}{digits[:2]}:{digits[2:] or '00'}" if zone[0] in "+-" else "Z"
+    try:
+        datetime.fromisoformat(date + clock + zone)
+    except ValueError:
+        return None
+    return date + clock + zone
+
+
+def _are_iso(texts: Collection[str]) -> bool:
+    """Whether all are ISO 8601 in its extended form already, but for a space instead of the T."""
+    if not set().union(*texts) <= ISO:
+        return False
+    if not all(
+        text[4:5] == "-" == text[7:8] and text.count("-") == 2 and len(text) != 13 for text in texts
+    ):
+        return False  # it has an offset, or an hour alone
+    try:
+        for text in texts:
+            datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,36 @@
+"""The rule for names, which the stamped-out contract has: this loads the very same file."""
+
+import runpy
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+TEMPLATE = Path(__file__).parent.parent
+"""The template's folder."""
+
+# Not imported: that would leave compiled code among the files to be stamped out.
+_RULE = runpy.run_path(
+    str(TEMPLATE / "{{cookiecutter.project_slug}}" / "contract" / "src" / "contract" / "names.py")
+)
+
+LONGEST: int = _RULE["LONGEST"]
+name_of: Callable[[str], str] = _RULE["name_of"]
+find_columns: Callable[[Sequence[str], Iterable[str]], dict[str, int]] = _RULE["find_columns"]
+
+
+def short(value: str) -> str:
+    """The value on one line, quoted, cut where it gets long."""
+    return repr(value) if len(value) <= 40 else f"{value[:40]!r}..."
+
+
+def by_name(headers: Sequence[str]) -> dict[str, list[int]]:
+    """Where the columns of each name stand, first the one that is taken.
+
+    That is the one whose header is the name itself, else the first.
+    """
+    found: dict[str, list[int]] = {}
+    for place, header in enumerate(headers):
+        found.setdefault(name_of(header), []).append(place)
+    return {
+        name: sorted(places, key=lambda place: headers[place] != name)
+        for name, places in found.items()
+    }
