@@ -6,7 +6,7 @@ misleading where the file is sorted by something else.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ NUMERIC = ("float", "int", "datetime")
 COUNTER_GROWS = 0.2  # of the rows, at least; the size of something mostly repeats
 UNSEEN = 0.05  # of the later rows, at least, to be worth a word
 FEWEST_GROUPS = 10
+MOST_OF_A_THING = 10  # rows
 SHOWN = 3
 
 Values = Sequence[Any]
@@ -38,6 +39,7 @@ def propose_split(
     columns: Mapping[str, Values],
     target: str,
     left_out: Mapping[str, Values] | None = None,
+    optional: Collection[str] = (),
 ) -> Proposal:
     """The split that suits the order of the rows, with reasons.
 
@@ -45,20 +47,24 @@ def propose_split(
         kinds: of the features and of the target: float, int, bool, category or datetime.
         columns: the same names, with the rows as they stand in the file.
         left_out: columns that are no features, as numbers or as texts.
+        optional: columns in which a cell may be empty.
     """
     left_out = left_out or {}
     features = {name: values for name, values in columns.items() if name != target}
-    hints = [hint for each in left_out.items() if (hint := repeats(*each))]
+    texts = {name: each for name, each in features.items() if kinds[name] == "category"}
+    may_group = [*left_out.items(), *((name, each) for name, each in texts.items() if is_id(each))]
+    hints = [hint for each in may_group if (hint := repeats(*each))]
     moments = [name for name in features if kinds[name] == "datetime"]
-    if complete := [name for name in moments if None not in features[name]]:
+    if complete := [name for name in moments if name not in optional]:
         name, why = leading(complete, columns)
         latest = by_value(columns[name])
         return Proposal(f"time:{name}", [why, *unseen(kinds, columns, target, latest), *hints])
     if moments:
         hints.append(f"{listed(moments)} cannot order the rows, for some have none")
 
-    may_count = {name: each for name, each in features.items() if kinds[name] in ("int", "float")}
-    growing = list(counters({**may_count, **left_out}))
+    numbers = {name: each for name, each in features.items() if kinds[name] in ("int", "float")}
+    may_count = {**numbers, **left_out}
+    growing = list(counters({name: may_count[name] for name in may_count if name not in optional}))
     counter, direction = growing[0] if growing else (None, 0)
     others = {name: values for name, values in columns.items() if name not in dict(growing)}
     if seen := signs_of_sorting(kinds, others, target):
@@ -92,7 +98,7 @@ def leading(moments: Sequence[str], columns: Mapping[str, Values]) -> tuple[str,
 
 def by_value(values: Values) -> list[int]:
     """The rows in the order of these values."""
-    return sorted(range(len(values)), key=values.__getitem__)
+    return sorted(range(len(values)), key=lambda row: number(values[row]))
 
 
 def counters(columns: Mapping[str, Values]) -> Iterator[tuple[str, int]]:
@@ -213,6 +219,13 @@ def unseen(
         if share >= UNSEEN or (new and name == target and kinds[name] not in NUMERIC):
             seen.append(f"{name} has {what} only in the later part ({share:.0%} of its rows)")
     return seen
+
+
+def is_id(labels: Values) -> bool:
+    """Whether labels rather name things or people than what kind of them: few rows for each."""
+    counts = Counter(labels)
+    del counts[None]
+    return len(counts) * MOST_OF_A_THING >= counts.total()
 
 
 def repeats(name: str, values: Values) -> str | None:

@@ -167,9 +167,9 @@ def test_what_comes_up_only_later_is_told() -> None:
 def test_a_moment_that_some_rows_lack_does_not_order_them() -> None:
     kinds = {**KINDS, "placed_at": "datetime", "paid_at": "datetime"}
     columns = table() | {"placed_at": moments(), "paid_at": [None, *moments(ROWS - 1)]}
-    assert propose_split(kinds, columns, "price").split == "time:placed_at"
-    columns["placed_at"] = columns["paid_at"]
-    proposal = propose_split(kinds, columns, "price")
+    optional = {"paid_at"}
+    assert propose_split(kinds, columns, "price", {}, optional).split == "time:placed_at"
+    proposal = propose_split(kinds, columns, "price", {}, optional | {"placed_at"})
     assert proposal.split == "shuffled"
     assert "placed_at, paid_at cannot order the rows, for some have none" in proposal.reasons
 
@@ -197,6 +197,8 @@ def test_an_id_that_comes_back_suggests_its_group() -> None:
     (hint,) = [reason for reason in reasons if "group:" in reason]
     assert hint.startswith("customer has 80 values in 400 rows")
     assert "say group:customer" in hint
+    as_feature = propose_split({**KINDS, "customer": "category"}, table() | customers, "price")
+    assert hint in as_feature.reasons
     unfits: list[list[Any]] = [
         [f"C{row}" for row in range(ROWS)],
         ["one", "other"] * 200,
@@ -235,7 +237,8 @@ def test_every_table_gets_a_split_and_a_reason(data: st.DataObject) -> None:
     }
     text = st.lists(st.text(max_size=3), min_size=rows, max_size=rows)
     left_out = data.draw(st.dictionaries(st.sampled_from("xyz"), text))
-    proposal = propose_split(kinds, columns, "target", left_out)
+    optional = {name for name in kinds if None in columns[name]}
+    proposal = propose_split(kinds, columns, "target", left_out, optional)
     columns_of_time = [f"time:{name}" for name in [*kinds, *left_out] if name != "target"]
     assert proposal.split in [*columns_of_time, "order", "shuffled"]
     assert proposal.reasons
