@@ -20,11 +20,9 @@ test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: 2
 	.venv/bin/pytest -m "not slow"
 
 lint: .venv/ready-to-test ## formatting, mistakes and types of the template's own code
-	.venv/bin/ruff format --check hooks tests tools benchmarks
-	.venv/bin/ruff check hooks tests tools benchmarks
-	.venv/bin/mypy hooks/pre_gen_project.py
-	.venv/bin/mypy hooks/post_gen_project.py
-	.venv/bin/mypy tests tools benchmarks --exclude 'benchmarks/peers|tests/machinery'
+	.venv/bin/ruff format --check hooks stamping tests tools benchmarks
+	.venv/bin/ruff check hooks stamping tests tools benchmarks
+	.venv/bin/mypy stamping tests tools benchmarks --exclude 'benchmarks/peers|tests/machinery'
 	.venv/bin/zizmor --offline --quiet .github
 
 bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)
@@ -36,7 +34,7 @@ new: .venv/ready ## CSV=history.csv TARGET=delay [OUT=..] [YES=1]: from your tab
 	@.venv/bin/python -m stamping.new "$(CSV)" "$(TARGET)" --out "$(OUT)" $(if $(YES),--yes)
 
 describe: .venv/ready ## CSV=history.csv TARGET=delay: print the cookiecutter command for your own history
-	@.venv/bin/python tools/describe.py "$(CSV)" "$(TARGET)"
+	@.venv/bin/python -m stamping.describing "$(CSV)" "$(TARGET)"
 
 FROM ?= build/order-wait-times
 

@@ -5,7 +5,8 @@ of them is settled: `1,234` is read as the other numbers are, and `11/10/2026` a
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from stamping.moments import Moments
@@ -32,6 +33,8 @@ NEVER_A_CATEGORY = frozenset(("", "n/a", "#n/a", "nan", "null"))
 The others may be categories: `NA` is Namibia, and some gardens have the fence `none`. They stand
 for a missing value where the same file has them among numbers, booleans or moments.
 """
+REMEMBERED = 20_000
+"""Different cells of a column that are looked at once, about."""
 USUAL = frozenset(each for mark in MISSING for each in (mark, mark.upper(), mark.title(), "NaN"))
 
 
@@ -47,6 +50,10 @@ class Values(Protocol):
         """Look at some more cells; those that are no value of this kind."""
 
     @property
+    def spelling(self) -> str:
+        """How they are spelt, as far as all that was looked at tells."""
+
+    @property
     def remarks(self) -> list[str]:
         """What is not plain about them."""
 
@@ -57,6 +64,7 @@ class Values(Protocol):
 class Bools:
     """The booleans of a column."""
 
+    spelling = ""
     remarks: list[str] = []  # noqa: RUF012
 
     def look(self, texts: Collection[str]) -> set[str]:
@@ -71,6 +79,7 @@ class Bools:
 class Categories:
     """The categories of a column, which stay as they are."""
 
+    spelling = ""
     remarks: list[str] = []  # noqa: RUF012
 
     def look(self, texts: Collection[str]) -> set[str]:
@@ -98,16 +107,18 @@ class Column:
         self.kind = kind
         self.misfits: set[str] = set()
         self.marks = NEVER_A_CATEGORY if kind == "category" else MISSING
+        self._seen: set[str] = set()
         self._seen_marks: set[str] = set()
-        self.values: Values
-        if kind in ("float", "int"):
-            self.values = Numbers(are_whole=kind == "int")
-        else:
-            self.values = {"bool": Bools, "category": Categories, "datetime": Moments}[kind]()
+        self._plain: dict[str, str | None] = {}
+        self._plain_spelling: Hashable = None
+        self.values = READ[kind]()
 
     def look(self, cells: Iterable[str]) -> None:
         """Look at some more cells."""
-        texts = set(cells)
+        texts = set(cells) - self._seen
+        if len(self._seen) > REMEMBERED:
+            self._seen.clear()
+        self._seen |= texts
         marks = self._usual_marks(texts)
         misfits = self.values.look(texts - marks)
         marks |= {text for text in misfits if is_mark(text)}
@@ -126,6 +137,11 @@ class Column:
         return {mark for mark in self._seen_marks if self._is_missing(mark)}
 
     @property
+    def spelling(self) -> Hashable:
+        """What the plain cells follow from besides the cells themselves."""
+        return self.kind, self.values.spelling, self.marks
+
+    @property
     def remarks(self) -> list[str]:
         """What is not plain about the cells."""
         words = sorted(self.missing - {""})
@@ -134,21 +150,33 @@ class Column:
 
     def plain(self, cells: Sequence[str]) -> list[str | None]:
         """The cells as the project holds them: "" for a missing value, None for a misfit."""
-        texts = set(cells)
+        if len(self._plain) > REMEMBERED or self._plain_spelling != self.spelling:
+            self._plain.clear()
+            self._plain_spelling = self.spelling
+        texts = set(cells).difference(self._plain)
         missing = {text for text in self._usual_marks(texts) if self._is_missing(text)}
         rest = list(texts - missing)
-        plain = dict(zip(rest, self.values.plain(rest), strict=True))
-        if None in plain.values():
-            missing |= {text for text, it in plain.items() if it is None and is_mark(text)}
-        plain |= dict.fromkeys(missing, "")
-        return list(map(plain.__getitem__, cells))
+        for text, plain in zip(rest, self.values.plain(rest), strict=True):
+            is_missing = plain is None and is_mark(text) and self._is_missing(text)
+            self._plain[text] = "" if is_missing else plain
+        self._plain |= dict.fromkeys(missing, "")
+        return list(map(self._plain.__getitem__, cells))
 
     def _is_missing(self, mark: str) -> bool:
         return mark.strip().lower() in self.marks
 
 
-def settle(columns: Iterable[Column], delimiter: str) -> None:
-    """Decide for the columns of a file what only the whole file tells."""
+READ: dict[str, Callable[[], Values]] = {
+    "float": Numbers,
+    "int": partial(Numbers, are_whole=True),
+    "bool": Bools,
+    "category": Categories,
+    "datetime": Moments,
+}
+
+
+def settle(columns: Iterable[Column], delimiter: str) -> list[Hashable]:
+    """Decide for the columns of a file what only the whole file tells; how each is spelt."""
     columns = list(columns)
     marks = {mark.lower() for each in columns if each.kind != "category" for mark in each.missing}
     numbers = [each.values for each in columns if isinstance(each.values, Numbers)]
@@ -158,3 +186,4 @@ def settle(columns: Iterable[Column], delimiter: str) -> None:
     for column in columns:
         if column.kind == "category":
             column.marks = NEVER_A_CATEGORY | marks
+    return [column.spelling for column in columns]

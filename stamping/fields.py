@@ -14,6 +14,10 @@ class Field(NamedTuple):
     kind: str
     optional: bool
 
+    def __str__(self) -> str:
+        """As it is declared."""
+        return f"{self.name}:{self.kind}{'?' * self.optional}"
+
 
 def field_of(word: str) -> Field:
     """The column that `name:type` or `name:type?` declares."""

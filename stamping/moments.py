@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from datetime import datetime
 
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 MONTH = r"(?P<word>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 CLOCK = r"""
     (?: (?: t | ,?\s+ ) (?P<hour>\d{1,2}) : (?P<minute>\d{2})
@@ -25,7 +25,7 @@ ISO = frozenset("0123456789-:. TZ")
 
 
 class Moments:
-    """The moments of a column, with the day or the month first, as fits all that were looked at."""
+    """The moments of a column; what comes first, day or month, most that were looked at decide."""
 
     def __init__(self) -> None:
         self._orders = ["day first", "month first"]
@@ -33,17 +33,18 @@ class Moments:
 
     def look(self, texts: Collection[str]) -> set[str]:
         """Look at some more cells; those that are no moments."""
-        return set() if _are_iso(texts) else {text for text in texts if not self._narrow(text)}
-
-    def _narrow(self, text: str) -> bool:
-        left = [order for order in self._orders if moment(text, order) is not None]
-        if left and (found := FORMS[1].fullmatch(text)):
-            self._mark = found["mark"]
-        self._orders = left or self._orders
-        return bool(left)
+        if _are_iso(texts):
+            return set()
+        fits = {order: {text for text in texts if moment(text, order)} for order in self._orders}
+        most = max(map(len, fits.values()))
+        self._orders = [order for order in self._orders if len(fits[order]) == most]
+        found = fits[self._orders[0]]
+        marks = {each["mark"] for each in map(FORMS[1].fullmatch, found) if each}
+        self._mark = "/" if "/" in marks else self._mark or max(marks, default="")
+        return set(texts) - found
 
     @property
-    def order(self) -> str:
+    def spelling(self) -> str:
         """What comes first; where both fit, the month before a slash and else the day."""
         return self._orders[-1 if self._mark == "/" else 0]
 
@@ -51,13 +52,13 @@ class Moments:
     def remarks(self) -> list[str]:
         """What was decided."""
         unsure = ", though the other fits too" if len(self._orders) > 1 else ""
-        return [f"{self.order}{unsure}"] if self._mark else []
+        return [f"{self.spelling}{unsure}"] if self._mark else []
 
     def plain(self, texts: Collection[str]) -> list[str | None]:
         """The moments in ISO 8601, with their offset if they have one; None for what is none."""
         if _are_iso(texts):
             return [text.replace(" ", "T", 1) for text in texts]
-        return [moment(text, self.order) for text in texts]
+        return [moment(text, self.spelling) for text in texts]
 
 
 def moment(text: str, order: str) -> str | None:

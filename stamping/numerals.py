@@ -10,6 +10,7 @@ EXACT = 2**53
 """Whole numbers up to here are exact in every JSON reader."""
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
+SPACES = " \t\n\r\f\v"
 DIGITS = frozenset("0123456789+-")
 PLAIN = DIGITS | frozenset(".eE")
 
@@ -30,7 +31,7 @@ class Style:
 
     def plain(self, text: str) -> str | None:
         """The number with a decimal point alone; None where it is not spelt so."""
-        text = text.strip()
+        text = text.strip(SPACES)
         if self.group:
             whole, mark, decimals = text.partition(self.mark)
             if re.fullmatch(rf"[+-]?[1-9][0-9]{{0,2}}([{self.group}][0-9]{{3}})+", whole):
@@ -57,9 +58,7 @@ STYLES = (
 
 
 class Numbers:
-    """The numbers of a column, in the styles that fit all cells that were looked at.
-
-    A text that is a number in some style, but not in one of those that are left, is no number.
+    """The numbers of a column, in the styles that fit most cells that were looked at.
 
     Attributes:
         style: how they are spelt, once `settle` has decided it.
@@ -67,7 +66,7 @@ class Numbers:
 
     style = POINT
 
-    def __init__(self, are_whole: bool) -> None:
+    def __init__(self, are_whole: bool = False) -> None:
         self._plain = _ints if are_whole else _floats
         self._left = list(STYLES)
         self._has_points = False
@@ -77,15 +76,13 @@ class Numbers:
         characters = set().union(*texts)
         if characters <= PLAIN and _are_finite(texts):
             self._has_points = self._has_points or "." in characters
-            if not self._has_points or self._left == [POINT]:
-                return set()  # without a point they are the same in every style
-        return {text for text in texts if not self._narrow(text)}
-
-    def _narrow(self, text: str) -> bool:
-        left = [style for style in self._left if style.plain(text) is not None]
-        self._left = left or self._left
-        self._has_points = self._has_points or "." in text
-        return bool(left)
+            if not self._has_points or all(style.mark == "." for style in self._left):
+                return set()  # every style that is left reads them so
+        self._has_points = self._has_points or "." in characters
+        fits = {style: {text for text in texts if style.plain(text)} for style in self._left}
+        most = max(map(len, fits.values()))
+        self._left = [style for style in self._left if len(fits[style]) == most]
+        return set(texts) - fits[self._left[0]]
 
     @property
     def has_decimal_commas(self) -> bool:
@@ -99,12 +96,17 @@ class Numbers:
             has_decimal_commas: whether other columns of the file have them.
             delimiter: semicolons go with decimal commas.
         """
-        order = STYLES
+        order: tuple[Style, ...] = STYLES
         if self._has_points and has_decimal_commas:
             order = (COMMA_POINTS, *STYLES)
         elif has_decimal_commas or delimiter == ";":
             order = (POINT, COMMA, *STYLES)
         self.style = next(style for style in order if style in self._left)
+
+    @property
+    def spelling(self) -> str:
+        """How they are spelt."""
+        return self.style.remark
 
     @property
     def remarks(self) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stamping import synthetic
-from stamping.fields import Field, features_of, field_of, split_column
+from stamping.fields import Field, features_of, field_of
 from stamping.staging import STAGED, Facts
 
 DATA = Path("data")
@@ -26,8 +26,8 @@ README = Path("README.md")
 LARGEST_IN_GIT = 20_000_000
 """Bytes of the largest history that git is to track."""
 NOT_IN_GIT = (
-    "It is larger than 20 MB, and so git does not track it (`.gitignore`): keep it where the team"
-    " keeps its data,\nand put it here in every clone that trains. `provenance.json` has its digest."
+    "It is larger than 20 MB, and so git does not track it: keep it where the team keeps its data,"
+    " and put it here\nin every clone that trains; `provenance.json` has its digest."
 )
 READ: dict[str, Callable[[str], Any]] = {
     "float": float,

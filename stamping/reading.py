@@ -69,7 +69,8 @@ class Source:
         """The line on which a row ends; rows are counted from 0, lines from 1."""
         with self._rows() as reader:
             next(islice(filter(None, reader), row, None))
-            return reader.line_num
+            line: int = reader.line_num
+            return line
 
     @contextmanager
     def _rows(self) -> Iterator[Any]:

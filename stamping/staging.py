@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
+from typing import TextIO, cast
 
 from stamping.cells import KINDS, Column, is_mark, settle
 from stamping.fields import Field, features_of, field_of, split_column
@@ -16,6 +17,8 @@ STAGED = Path(".history.csv")
 FACTS = Path(".history.json")
 """What the project says of the history besides: see `Facts`."""
 FEWEST_ROWS = 50
+Texts = Mapping[str, Sequence[str]]
+"""The cells of some rows, by the name of their column."""
 SPLIT_KINDS = ("float", "datetime", "category")
 """The kinds of a column that is there for the split alone: the first that fits is taken."""
 
@@ -91,118 +94,152 @@ def places(answers: Mapping[str, str]) -> list[Path]:
 
 
 class Table:
-    """A CSV file of which the declared columns are staged; the last of these is the target."""
+    """A CSV file of which the declared columns are staged; the last of these is the target.
+
+    How the cells are spelt is known for sure at the end of the file. It is staged as it is looked
+    at, and once more if the end tells otherwise than the beginning.
+    """
 
     def __init__(self, source: Source, fields: list[Field], split: str) -> None:
-        self._source, self._fields = source, fields
-        self._split = split if split not in {each.name for each in fields} else ""
-        self._names = [*(each.name for each in fields), *filter(None, [self._split])]
+        self._source, self._target = source, fields[-1]
         self._places = by_name(source.header)
-        self._facts = Facts(remarks=source.remarks)
+        self._kinds: dict[str, Sequence[str]] = {each.name: [each.kind] for each in fields}
+        self._split = split if split not in self._kinds else ""
+        if self._split:
+            self._kinds[self._split] = SPLIT_KINDS
+        self._may_miss = {each.name for each in fields if each.optional} | {self._target.name}
 
     def stage(self) -> Iterator[str]:
-        """Stage it in two passes; its faults, if it has any."""
-        faults = list(self._header_faults())
-        yield from faults
-        self._names = [name for name in self._names if name in self._places]
-        columns = self._look()
-        self._remark(columns)
-        yield from self._write(columns)
-        self._facts.write()
+        """Stage it, if it has no faults; its faults."""
+        yield from self._header_faults()
+        tries = {
+            name: [Column(kind) for kind in kinds]
+            for name, kinds in self._kinds.items()
+            if name in self._places
+        }
+        rows = self._look(tries)
+        columns = settled(tries, self._source.delimiter)[0]
+        if rows is None:
+            rows = Rows(self._target.name, self._may_miss)
+            with STAGED.open("w", encoding="utf-8", newline="") as file:
+                for texts in self._chunks(columns):
+                    rows.write(columns, texts, file)
+        yield from self._row_faults(rows, columns)
+        self._facts(rows, columns).write()
 
     def _header_faults(self) -> Iterator[str]:
-        for name in self._names:
+        for name in self._kinds:
             places = self._places.get(name, [])
             headers = [short(self._source.header[place]) for place in places]
             if not places:
                 header = ",".join(self._source.header)
                 yield f"has no column {short(name)} in its header {short(header)}"
-            elif name == self._fields[-1].name and len(places) > 1 and name != headers[0]:
+            elif name == self._target.name and len(places) > 1 and name != headers[0]:
                 yield f"has two columns for the target: {' and '.join(headers)}; rename one"
 
-    def _look(self) -> dict[str, Column]:
-        """The first pass: how the cells of each column are spelt."""
-        kinds = {each.name: [each.kind] for each in self._fields}
-        tries = {
-            name: [Column(kind) for kind in kinds.get(name, SPLIT_KINDS)] for name in self._names
-        }
+    def _chunks(self, names: Iterable[str]) -> Iterator[Texts]:
         for chunk in self._source.chunks():
-            for name, columns in tries.items():
-                for column in columns:
-                    column.look(chunk[self._places[name][0]])
-        columns = {
-            name: next((each for each in some if not each.misfits), some[-1])
-            for name, some in tries.items()
-        }
-        settle(columns.values(), self._source.delimiter)
-        return columns
+            yield {name: chunk[self._places[name][0]] for name in names}
 
-    def _remark(self, columns: dict[str, Column]) -> None:
-        facts, header = self._facts, self._source.header
+    def _look(self, tries: dict[str, list[Column]]) -> "Rows | None":
+        """Look at all cells, and stage them; None if they are to be staged again."""
+        rows: Rows | None = Rows(self._target.name, self._may_miss)
+        before: list[Hashable] = []
+        with STAGED.open("w", encoding="utf-8", newline="") as file:
+            for texts in self._chunks(tries):
+                for name, columns in tries.items():
+                    for column in columns:
+                        column.look(texts[name])
+                if rows:
+                    settled_columns, spelling = settled(tries, self._source.delimiter)
+                    rows = rows if spelling == (before or spelling) else None
+                    before = spelling
+                if rows:
+                    rows.write(settled_columns, texts, file)
+        return rows
+
+    def _row_faults(self, rows: "Rows", columns: dict[str, Column]) -> Iterator[str]:
+        for name, misfits in rows.misfits.items():
+            found = short(misfits.text)
+            if is_mark(misfits.text):
+                found = "an empty cell" if not misfits.text.strip() else f"{found} (is missing)"
+                found += "" if name == self._split else " (declare it with ? if it may be)"
+            line = self._source.line_of(misfits.row)
+            yield (
+                f"column {short(name)} has {found} in row {misfits.row + 1} (line {line}), not"
+                f" {KINDS[columns[name].kind]}; such rows: {misfits.count}"
+            )
+        if rows.kept < FEWEST_ROWS:
+            lost = f" with a target, and {rows.lost} without" if rows.lost else ""
+            yield f"has {rows.kept} rows{lost}; {FEWEST_ROWS} are the fewest to train on"
+        if self._target.kind in ("bool", "category") and len(rows.classes) == 1:
+            target = short(self._target.name)
+            yield f"has one class only, {short(*rows.classes)}, in the target {target}"
+
+    def _facts(self, rows: "Rows", columns: dict[str, Column]) -> Facts:
+        header = self._source.header
+        facts = Facts(rows.kept, rows.lost, remarks=self._source.remarks)
         for name, column in columns.items():
-            places = self._places[name]
-            facts.headers[name] = header[places[0]]
-            remarks = list(column.remarks)
-            if len(places) > 1:
-                others = ", ".join(short(header[place]) for place in places[1:])
-                remarks.append(f"from {short(header[places[0]])}, not from {others}")
-            facts.remarks += [f"{name}: {remark}" for remark in remarks]
+            first, *others = (header[place] for place in self._places[name])
+            facts.headers[name] = first
+            facts.remarks += [f"{name}: {remark}" for remark in column.remarks]
+            if others:
+                twins = ", ".join(map(short, others))
+                facts.remarks.append(f"{name}: from {short(first)}, not from {twins}")
         if self._split:
             facts.split_kind = columns[self._split].kind
+        return facts
 
-    def _write(self, columns: dict[str, Column]) -> Iterator[str]:
-        """The second pass: the rows as the project will hold them."""
-        target = self._fields[-1]
-        may_miss = {each.name for each in self._fields if each.optional} | {target.name}
-        misfits: dict[str, Misfits] = {}
-        classes: set[str | None] = set()
-        start = 0
-        with STAGED.open("w", encoding="utf-8", newline="") as file:
-            file.write(",".join(columns) + "\n")
-            for chunk in self._source.chunks():
-                texts = {name: chunk[self._places[name][0]] for name in columns}
-                plain = {name: column.plain(texts[name]) for name, column in columns.items()}
-                known = [cell != "" for cell in plain.get(target.name, ())]
-                for name, cells in plain.items():
-                    wrong = {None} if name in may_miss else {None, ""}
-                    if not wrong.isdisjoint(cells):
-                        found = [cell in wrong for cell in cells]
-                        misfits.setdefault(name, Misfits()).add(start, texts[name], found)
-                if not misfits:
-                    lines = map(",".join, zip(*map(quoted, plain.values()), strict=True))
-                    kept = lines if all(known) else compress(lines, known)
-                    file.writelines(f"{line}\n" for line in kept)
-                if target.kind in ("bool", "category"):
-                    classes.update(plain.get(target.name, ()))
-                self._facts.without_target += known.count(False)
-                start += len(chunk[0])
-        self._facts.rows = start - self._facts.without_target
-        yield from self._table_faults(classes - {None, ""})
-        for name, each in misfits.items():
-            yield self._fault(name, columns[name].kind, each)
 
-    def _table_faults(self, classes: set[str | None]) -> Iterator[str]:
-        if self._facts.rows < FEWEST_ROWS:
-            lost = self._facts.without_target
-            unless = f" whose target is known, and {lost} without" if lost else ""
-            yield (
-                f"has {self._facts.rows} rows{unless}; {FEWEST_ROWS} are the fewest to train on"
-            )
-        if len(classes) == 1:
-            target = short(self._fields[-1].name)
-            yield f"has one class only, {short(str(*classes))}, in the target {target}"
+def settled(
+    tries: dict[str, list[Column]], delimiter: str
+) -> tuple[dict[str, Column], list[Hashable]]:
+    """Of what was tried for each column, the first that fits; and how they are spelt."""
+    columns = {
+        name: next((each for each in some if not each.misfits), some[-1])
+        for name, some in tries.items()
+    }
+    return columns, settle(columns.values(), delimiter)
 
-    def _fault(self, name: str, kind: str, misfits: "Misfits") -> str:
-        found = short(misfits.text)
-        if is_mark(misfits.text):
-            found = "an empty cell" if not misfits.text.strip() else f"{found}, which is missing,"
-            found += " (every row has to be placed)" * (name == self._split)
-            found += " (declare it with ? if it may be)" * (name != self._split)
-        where = f"row {misfits.row + 1} (line {self._source.line_of(misfits.row)})"
-        return (
-            f"column {short(name)} has {found} in {where}, not {KINDS[kind]}; such rows:"
-            f" {misfits.count}"
-        )
+
+class Rows:
+    """The rows as they are staged.
+
+    Attributes:
+        kept: how many rows have a target.
+        lost: how many have none, and are left out.
+        classes: the different targets, without missing ones and misfits.
+        misfits: of each column that has any.
+    """
+
+    def __init__(self, target: str, may_miss: set[str]) -> None:
+        self.kept = self.lost = 0
+        self.classes: set[str] = set()
+        self.misfits: dict[str, Misfits] = {}
+        self._target, self._may_miss = target, may_miss
+
+    def write(self, columns: dict[str, Column], texts: Texts, file: TextIO) -> None:
+        """Write some more rows to a file, unless any row so far has a misfit."""
+        start = self.kept + self.lost
+        plain = {name: column.plain(texts[name]) for name, column in columns.items()}
+        for name, cells in plain.items():
+            wrong = {None} if name in self._may_miss else {None, ""}
+            if not wrong.isdisjoint(cells):
+                found = [cell in wrong for cell in cells]
+                self.misfits.setdefault(name, Misfits()).add(start, texts[name], found)
+        targets = plain.get(self._target, [])
+        different = set(targets)
+        rows: Iterable[tuple[str, ...]] = zip(*map(quoted, plain.values()), strict=True)
+        if "" in different:
+            rows = compress(rows, targets)
+        self.lost += targets.count("")
+        self.kept += len(targets) - targets.count("")
+        if len(self.classes) < 2:
+            self.classes |= {cell for cell in different if cell}
+        if not self.misfits:
+            if not start:
+                file.write(",".join(columns) + "\n")
+            file.write("".join([f"{','.join(row)}\n" for row in rows]))
 
 
 class Misfits:
@@ -219,10 +256,10 @@ class Misfits:
         self.count += sum(found)
 
 
-def quoted(cells: Collection[str | None]) -> Collection[str | None]:
+def quoted(cells: Collection[str | None]) -> Collection[str]:
     """The cells as a CSV has them."""
     special = {cell for cell in set(cells) if cell and ("," in cell or '"' in cell)}
-    if not special:
-        return cells
-    texts = {cell: '"' + str(cell).replace('"', '""') + '"' for cell in special}
-    return [texts.get(cell, cell) for cell in cells]
+    if special:
+        texts = {cell: '"' + cell.replace('"', '""') + '"' for cell in special}
+        return [texts.get(cell or "", cell or "") for cell in cells]
+    return cast(Collection[str], cells)

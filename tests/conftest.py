@@ -19,6 +19,7 @@ ANSWERS = DEFAULTS | {
     "description": "Predicts the wait seconds of each order",
     "__plural": "orders",
     "history": "none",
+    "_output_dir": str(TEMPLATE),
 }
 """What cookiecutter makes of the defaults, but for the history."""
 

@@ -52,7 +52,7 @@ class Bench:
 @pytest.fixture
 def bench(stamp: Stamp, tmp_path: Path) -> Bench:
     template = tmp_path / "template"
-    for folder in ("hooks", "tools", STAMPED):
+    for folder in ("hooks", "stamping", "tools", STAMPED):
         shutil.copytree(TEMPLATE / folder, template / folder)
     shutil.copy2(TEMPLATE / "cookiecutter.json", template)
     return Bench(template, stamp(tmp_path / "out"))

@@ -1,17 +1,20 @@
-"""The hook takes a cell for what the contract of the stamped-out project takes it for."""
+"""A cell is staged as what the contract of the stamped-out project takes it for."""
 
+from datetime import datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
 import pytest
 from conftest import TEMPLATE
-from describe import load_hook
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stamping.cells import KINDS, Column, is_mark, settle
+
 PATH = TEMPLATE / "{{cookiecutter.project_slug}}" / "contract" / "src" / "contract" / "types.py"
-HOOK_ALONE = {"yes": True, "1": True, "no": False, "0": False}
-"""What the hook takes for a bool besides, since a history is rewritten and a request is not."""
+STAGED_ALONE = {"yes": True, "y": True, "t": True, "1": True}
+STAGED_ALONE |= {"no": False, "n": False, "f": False, "0": False}
+"""What is staged as a bool besides, since a history is rewritten and a request is not."""
 
 NEAR_A_VALUE = st.from_regex(r"\s?[+-]?[0-9.eE_]{1,25}\s?", fullmatch=True) | st.sampled_from(
     ["true", " FALSE", "Yes", "0", "1", "nan", "inf", "\u0663", "1\u2009", "9007199254740993.0"]
@@ -34,7 +37,7 @@ def load_types() -> ModuleType:
     return module
 
 
-HOOK, TYPES = load_hook(), load_types()
+TYPES = load_types()
 
 
 def parsed(kind: str, text: str) -> object:
@@ -45,19 +48,138 @@ def parsed(kind: str, text: str) -> object:
         return None
 
 
-@pytest.mark.parametrize("kind", TYPES.KINDS)
+def column(kind: str, *cells: str, delimiter: str = ",") -> Column:
+    """A column with these cells, in a file of its own."""
+    found = Column(kind)
+    found.look(cells)
+    settle([found], delimiter)
+    return found
+
+
+def plain(kind: str, *cells: str, delimiter: str = ",") -> list[str | None]:
+    """The cells of a column as they are staged."""
+    return column(kind, *cells, delimiter=delimiter).plain(cells)
+
+
+@pytest.mark.parametrize("kind", ["float", "int", "bool", "category"])
 @given(text=TEXTS)
 @example("9" * 41)
+@example("9" * 5000)
 @example("-0.0")
 @example("1e999")
 @example("4e0")
 @example("\ud800")
 @example("x" * 200)
 @example("x" * 201)
-def test_hook_and_contract_agree_on_every_cell(kind: str, text: str) -> None:
-    plain = HOOK.plain(kind, text)
-    value = None if plain is None else parsed(kind, plain)
-    by_hook_alone = HOOK_ALONE.get(text.strip().lower()) if kind == "bool" else None
-    expected = parsed(kind, text) if by_hook_alone is None else by_hook_alone
+@example("+-1")
+def test_a_cell_is_staged_as_the_contract_takes_it(kind: str, text: str) -> None:
+    settled = column(kind, text, *(["1.5"] if kind in ("float", "int") else []))
+    (staged,) = settled.plain([text])
+    if is_mark(text) and staged == "":
+        return
+    value = None if staged is None else parsed(kind, staged)
+    alone = STAGED_ALONE.get(text.strip().lower()) if kind == "bool" else None
+    expected = parsed(kind, text) if alone is None else alone
     assert (value, type(value)) == (expected, type(expected))
-    assert (plain is None) == (value is None)
+    assert (staged is None) == (value is None)
+
+
+@given(st.lists(TEXTS, max_size=5), st.sampled_from([*KINDS]))
+def test_what_is_staged_stays_as_it_is(texts: list[str], kind: str) -> None:
+    once = [cell for cell in plain(kind, *texts) if cell is not None]
+    if "NA" not in texts:
+        assert plain(kind, *once) == once
+
+
+@pytest.mark.parametrize(
+    ("cells", "delimiter", "staged"),
+    [
+        (["1,5", "2"], ",", ["1.5", "2"]),
+        (["1,234", "5,678"], ",", ["1234", "5678"]),
+        (["1,234", "5,678"], ";", ["1.234", "5.678"]),
+        (["0,123", "5,678"], ",", ["0.123", "5.678"]),
+        (["1.234,5", "8"], ";", ["1234.5", "8"]),
+        (["1.234", "8"], ";", ["1.234", "8"]),
+        (["1 234", "5\u00a0678,5"], ";", ["1234", "5678.5"]),
+        (["12'345.5", "-1"], ",", ["12345.5", "-1"]),
+        (["1,234,567.5", "12,34"], ",", ["1234567.5", None]),
+        (["1.5", "1,5", "2.5"], ",", ["1.5", None, "2.5"]),
+        (["1.5", " NA", "n/a", "?", "-", "None", ""], ",", ["1.5", *[""] * 6]),
+    ],
+)
+def test_numbers_are_read_as_their_column_spells_them(
+    cells: list[str], delimiter: str, staged: list[str]
+) -> None:
+    assert plain("float", *cells, delimiter=delimiter) == staged
+
+
+def test_points_are_between_thousands_where_the_file_has_decimal_commas() -> None:
+    points, commas = Column("float"), Column("float")
+    points.look(["1.234", "56"])
+    commas.look(["1,5"])
+    settle([points, commas], ";")
+    assert points.plain(["1.234", "56"]) == ["1234", "56"]
+    assert points.remarks == ["decimal commas, points between thousands"]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32), st.booleans())
+def test_a_number_is_the_same_in_every_spelling(number: float, has_commas: bool) -> None:
+    text = f"{number:,.3f}"
+    swapped = text.translate({ord(","): ".", ord("."): ","})
+    (staged, *_) = plain("float", swapped if has_commas else text, "0,5" if has_commas else "0.5")
+    assert float(staged or "nan") == float(f"{number:.3f}")
+
+
+@pytest.mark.parametrize(
+    ("cells", "staged", "remark"),
+    [
+        (["2026-11-27", "2026-11-27 08:15"], ["2026-11-27", "2026-11-27T08:15"], None),
+        (["2026-11-27T08:15:00+01:00"], ["2026-11-27T08:15:00+01:00"], None),
+        (["2026-11-27 08:15:00.25 UTC"], ["2026-11-27T08:15:00.25Z"], None),
+        (["2026-11-27T08:15:00-0530"], ["2026-11-27T08:15:00-05:30"], None),
+        (["27.11.2026 08:15", "1.2.26"], ["2026-11-27T08:15:00", "2026-02-01"], "day first"),
+        (["11/27/2026 8:15 AM", "1/2/2026 12:00 pm"], None, "month first"),
+        (["27-Nov-2026", "27 november 2026"], ["2026-11-27", "2026-11-27"], None),
+        (["Nov 27, 2026", "Fri, 27 Nov 2026 08:15:00 GMT"], None, None),
+        (["1/2/2026"], ["2026-01-02"], "month first, though the other fits too"),
+        (["1.2.2026"], ["2026-02-01"], "day first, though the other fits too"),
+        (["13/1/2026", "1/13/2026", "14/1/2026"], ["2026-01-13", None, "2026-01-14"], "day first"),
+        (["2026-02-30", "10:15", "2026-11-27T25:00", "1.2/2026", "20261127"], [None] * 5, None),
+    ],
+)
+def test_moments_become_iso_8601(
+    cells: list[str], staged: list[str] | None, remark: str | None
+) -> None:
+    found = column("datetime", *cells)
+    plain = found.plain(cells)
+    assert staged is None or plain == staged
+    assert all(datetime.fromisoformat(cell) for cell in plain if cell)
+    assert staged or None not in plain
+    assert found.values.remarks == ([remark] if remark else [])
+
+
+FORMS = ["%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S", "%b %d, %Y %H:%M:%S"]
+
+
+@given(st.lists(st.datetimes(datetime(1000, 1, 1)), min_size=1), st.sampled_from(FORMS))
+def test_a_moment_is_the_same_in_every_form(moments: list[datetime], form: str) -> None:
+    known = datetime(2026, 11, 27)  # by which the order of day and month is clear
+    moments = [moment.replace(microsecond=0) for moment in [known, *moments]]
+    cells = [
+        moment.strftime(form).replace(f" {moment.year} ", f" {moment.year:04} ")
+        for moment in moments
+    ]
+    assert plain("datetime", *cells) == [moment.isoformat() for moment in moments]
+
+
+def test_a_word_is_missing_among_categories_where_it_is_so_among_numbers() -> None:
+    numbers, words, alone = Column("float"), Column("category"), Column("category")
+    cells = ["NA", "none", "?", "null", " N/A", "", "x"]
+    numbers.look(["1", "NA", "?"])
+    words.look(cells)
+    alone.look(cells)
+    settle([numbers, words], ",")
+    assert words.plain(cells) == ["", "none", "", "", "", "", "x"]
+    assert words.missing == {"NA", "?", "null", "N/A", ""}
+    settle([alone], ",")
+    assert alone.plain(cells) == ["NA", "none", "?", "", "", "", "x"]

@@ -26,6 +26,7 @@ contract/src/contract/examples.json
 contract/src/contract/examples.py
 contract/src/contract/features.py
 contract/src/contract/golden/1.json
+contract/src/contract/names.py
 contract/src/contract/pin.py
 contract/src/contract/prediction.py
 contract/src/contract/py.typed
@@ -35,6 +36,7 @@ contract/src/contract/types.py
 contract/tests/strategies.py
 contract/tests/test_features.py
 contract/tests/test_golden.py
+contract/tests/test_names.py
 contract/tests/test_tensors.py
 contract/tests/test_types.py
 data/README.md

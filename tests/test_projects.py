@@ -62,6 +62,14 @@ KINDS: dict[str, dict[str, str]] = {
         ),
         "target": "a_target_of_exactly_forty_characters_iti:category",
     },
+    "moments": {
+        "project_name": "Ride Times",
+        "entity": "ride",
+        "features": "placed_at:datetime seen_at:datetime? distance:float",
+        "target": "seconds:float",
+        "history": "none",
+        "__timezone": "Europe/Berlin",
+    },
     "one feature": {
         "project_name": "One",
         "entity": "box",

@@ -20,6 +20,7 @@ TYPES = {
     "int": ("Int", "int"),
     "bool": ("Bool", "bool"),
     "category": ("Category", "str"),
+    "datetime": ("Datetime", "datetime"),
 }
 """The type in the contract and in the table."""
 USED = ("bool", "dict", "float", "int", "self", "str")

@@ -58,7 +58,9 @@ def name_of(header: str) -> str:
     text = "".join(SIGNS.get(each, each) for each in header)
     ascii_text = "".join(map(_latin, unicodedata.normalize("NFKD", text)))
     words = re.sub(
-        "(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", "_", ascii_text
+        "(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})",
+        "_",
+        ascii_text,
     )
     name = re.sub("[^a-z0-9]+", "_", words.lower()).strip("_") or "unnamed"
     name = re.sub("^(?=[0-9]|model_dump|model_validate)", "x", name)[:LONGEST].rstrip("_")
