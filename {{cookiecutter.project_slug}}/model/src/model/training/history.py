@@ -59,7 +59,7 @@ def read_history(path: Path) -> History:
     known = (*INPUTS, TARGET)
     values: dict[str, list[Any]] = {column.name: [] for column in known}
     with explained(path):
-        table = CsvTable(path)
+        table = CsvTable(path, list(values))
         check_columns(table.schema, known)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
