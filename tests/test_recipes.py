@@ -120,6 +120,10 @@ def looked_up(project: Path) -> None:
     )
 
 
+def zone(project: Path) -> None:
+    edit(project / "contract/src/contract/timezone.py", '"UTC"', '"Asia/Kolkata"')
+
+
 def new_input(project: Path) -> None:
     for wrong, fault in {"tip": "type", "tip:float": "tip:float?", "hour:int?": "taken"}.items():
         with pytest.raises(AssertionError, match=re.escape(fault)):
@@ -208,6 +212,7 @@ RECIPES: dict[str, Callable[[Path], None]] = {
     "the estimator": estimator,
     "a feature derived": derived,
     "a feature that the database knows": looked_up,
+    "the time zone": zone,
     "a new input": new_input,
     "the shape of the public answer": answer,
     "what is stored": stored,

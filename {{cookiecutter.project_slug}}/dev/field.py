@@ -17,6 +17,7 @@ TYPES = {
     "int": ("Int", "int"),
     "bool": ("Bool", "bool"),
     "category": ("Category", "str"),
+    "datetime": ("Datetime", "datetime"),
 }
 """The type in the contract and in the table."""
 TABLE = next(

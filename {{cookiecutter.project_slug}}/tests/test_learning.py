@@ -6,7 +6,13 @@ from typing import Any
 
 from conftest import COLUMNS, EXAMPLES, PLURAL, ROOT, TARGET, Pair, outcome, row, run
 
-READ: dict[str, Any] = {"float": float, "int": int, "bool": "true".__eq__, "category": str}
+READ: dict[str, Any] = {
+    "float": float,
+    "int": int,
+    "bool": "true".__eq__,
+    "category": str,
+    "datetime": str,
+}
 KINDS = {column["name"]: column["kind"] for column in COLUMNS}
 KINDS[f"expected_{TARGET}"] = KINDS[TARGET]
 

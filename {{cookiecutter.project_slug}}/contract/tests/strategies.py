@@ -1,5 +1,6 @@
 """Whatever the contract allows, for hypothesis to draw from."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         min_size=1,
         max_size=200,
     ),
+    # Within these years a float64 of seconds is exact to the microsecond.
+    "datetime": st.datetimes(datetime(1850, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
 }
 
 

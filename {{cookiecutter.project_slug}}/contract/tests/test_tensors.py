@@ -25,6 +25,7 @@ WRONG: dict[str, list[Any]] = {
     "float": [True, "1.5", [1.5], {}, math.inf, 10**400],
     "int": [True, 1.5, "3", [3], EXACT * 2, math.nan],
     "bool": [1, 0.0, "true", []],
+    "datetime": [1, True, 1.7e9, "yesterday", "2026-02-30", "0001-01-01T00:00+01:00", ["a"]],
     "category": [1, True, "a\x00b", "x" * 201, "\ud800", ["a"]],
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import make_history, write_csv, write_provenance
+from conftest import train as train_small
 
 from contract import INPUTS, TARGET, Prediction, golden
 from model import cli
@@ -27,6 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.chdir(tmp_path)
     for name in ("MODEL_URL", "MODEL_TOKENS", "MODEL_STORE", "MODEL_WORKERS", "LOG_FORMAT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("model.training.trainer.train", train_small)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["model", *arguments])
@@ -50,8 +52,8 @@ def train(run: Run, path: Path, *options: str) -> tuple[str, str]:
     status, out, err = run("train", "--data", str(path), "--no-compile", *options)
     assert status == 0, err
     lines = err.splitlines()
-    assert [line[:5] for line in lines[:6]] == [f"[{step}/6]" for step in range(1, 7)]
-    return out, "".join(lines[6:])
+    assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
+    return out, "".join(lines[7:])
 
 
 def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> None:

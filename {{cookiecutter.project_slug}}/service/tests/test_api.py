@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Service
+from pydantic_core import to_jsonable_python
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
@@ -56,12 +57,13 @@ def test_a_placed_one_is_answered_with_what_is_expected(service: Service) -> Non
 
 def test_every_value_is_answered_and_stored_and_reaches_the_model(service: Service) -> None:
     others = {"float": 7.25, "int": 7, "bool": False, "category": "else"}
+    others["datetime"] = "2031-05-06T07:08:09Z"
     each_changed = [{**NEW, column.name: others[column.kind]} for column in SENT]
     for number, body in enumerate([NEW, SPARSE, *each_changed]):
         answer = service.place(body)
         features = service.predictor.asked[number][0]
         for found in (answer, service.rows(PLURAL)[number], features.model_dump()):
-            assert {name: found[name] for name in body} == body
+            assert to_jsonable_python({name: found[name] for name in body}) == body
 
 
 def test_what_may_be_missing_may_be_left_out(service: Service) -> None:
@@ -75,7 +77,7 @@ def test_a_body_is_utf_8_and_may_have_a_mebibyte(service: Service) -> None:
     response = service.client.post(PATH, data=body, content_type=kind)
     assert response.status_code == 201
     (row,) = service.rows(PLURAL)
-    assert {name: row[name] for name in NEW} == NEW
+    assert to_jsonable_python({name: row[name] for name in NEW}) == NEW
 
 
 def test_the_prediction_is_stored_as_it_was_made(service: Service) -> None:
@@ -83,7 +85,7 @@ def test_the_prediction_is_stored_as_it_was_made(service: Service) -> None:
     ((features, request_id),) = service.predictor.asked
     (row,), (prediction,) = service.rows(PLURAL), service.rows("predictions")
     assert prediction[f"{ENTITY}_id"] == row["id"]
-    assert prediction["features"] == features.model_dump()
+    assert prediction["features"] == features.model_dump(mode="json")
     assert prediction["expected"] == EXPECTED.model_dump()[TARGET.name]
     assert prediction.get("probabilities") == EXPECTED.model_dump().get("probabilities")
     assert (prediction["served_by"], prediction["model_version"]) == ("model", VERSION)

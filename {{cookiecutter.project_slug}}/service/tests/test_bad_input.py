@@ -16,6 +16,7 @@ WRONG: dict[str, list[Any]] = {
     "float": [True, "1.5", [1.5], {}, math.nan, math.inf, -math.inf, 10**400],
     "int": [True, 1.5, "3", [3], {}, math.nan, math.inf, 2**53 + 1, -(2**70), 10**400],
     "bool": [1, 0.0, "true", [], {}, math.nan, 10**400],
+    "datetime": [1, True, "noon", "2026-02-30", "2026-01-01T25:00", "0001-01-01T00:00+01:00", []],
     "category": [
         1,
         True,

@@ -54,7 +54,7 @@ def test_export_writes_what_was_sent_and_looked_up_and_the_outcome(
     def cells(number: int) -> list[str]:
         features, _ = service.predictor.asked[number - 1]
         outcome = service.rows("predictions")[number - 1]["outcome"]
-        row = {**features.model_dump(), TARGET.name: outcome}
+        row = {**features.model_dump(mode="json"), TARGET.name: outcome}
         texts = {"True": "true", "False": "false", "None": ""}
         return [texts.get(str(row[name]), str(row[name])) for name in COLUMNS]
 

@@ -1,4 +1,4 @@
-{%- set kinds = {'float': 'Float', 'int': 'Int', 'bool': 'Bool', 'category': 'Category'} -%}
+{%- set kinds = {'float': 'Float', 'int': 'Int', 'bool': 'Bool', 'category': 'Category', 'datetime': 'Datetime'} -%}
 {%- set entity = cookiecutter.entity.replace('_', ' ') -%}
 """The features: what callers send, what the service looks up, and what is derived from both.
 

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from contract.examples import golden
 from contract.features import Features
 from contract.names import find_columns
@@ -27,6 +29,7 @@ VALUES: dict[str, list[Any]] = {
     "int": [3, -9007199254740992],
     "bool": [True, False],
     "category": ['café "noir" 🚀', "b"],
+    "datetime": ["2026-03-29T01:30:00Z", "1969-07-20T20:17:40.250000Z"],
 }
 
 
@@ -52,7 +55,7 @@ def pin() -> dict[str, Any]:
     ]
     return {
         "columns": [asdict(column) for column in (*FEATURES, TARGET)],
-        "features": [row.model_dump() for row in features],
+        "features": [row.model_dump(mode="json") for row in features],
         "request": {"inputs": inputs_of(features)},
         "predictions": [Prediction.model_validate(row).model_dump() for row in rows],
         "response": {
@@ -85,7 +88,8 @@ def _value(cell: str, column: Column) -> Any:
         return None
     if column == TARGET and WHOLE.fullmatch(cell):
         return int(cell)  # of a target that counts something
-    return KINDS[column.kind].parse(cell)
+    value = KINDS[column.kind].parse(cell)
+    return to_jsonable_python(value)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         name: the team's name for it.
-        kind: float, int, bool or category.
+        kind: float, int, bool, category or datetime.
         optional: whether it may be missing.
     """
 

@@ -1,8 +1,9 @@
 """To and from Open Inference Protocol V2 messages in JSON: the only place that knows their shape.
 
 The protocol: https://github.com/kserve/open-inference-protocol (HTTP/JSON, "tensor data").
-One tensor per feature with one value per row. A missing value is `null`; for clients whose JSON has
-no null in a tensor, NaN (FP64) and "" (BYTES) mean the same.
+One tensor per feature with one value per row; a moment is a text, as ISO 8601 writes it. A missing
+value is `null`; for clients whose JSON has no null in a tensor, NaN (FP64) and "" (BYTES) mean the
+same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,12 +33,13 @@ class Tensor(TypedDict, total=False):
 
 def inputs_of(rows: Sequence[Features]) -> list[Tensor]:
     """The `inputs` of an inference request for these rows, in order."""
+    plain = [row.model_dump(mode="json") for row in rows]
     return [
         Tensor(
             name=column.name,
             datatype=column.datatype,
             shape=[len(rows)],
-            data=[getattr(row, column.name) for row in rows],
+            data=[row[column.name] for row in plain],
         )
         for column in FEATURES
     ]
@@ -46,7 +48,7 @@ def inputs_of(rows: Sequence[Features]) -> list[Tensor]:
 def columns_of(request: object) -> dict[str, list[Any]]:
     """The features of an inference request by column, missing values as None.
 
-    Every list holds one value per row, in the order of the request: float, int, bool or str.
+    Every list holds one value per row, in their order: float, int, bool, str or datetime.
 
     Raises:
         ContractError: naming the tensor, for anything that the contract does not allow.

@@ -1,4 +1,4 @@
-"""The four kinds of value that a feature or a target can have, each defined here and nowhere else.
+"""The five kinds of value that a feature or a target can have, each defined here and nowhere else.
 
 They say what a value *is*, never what was seen so far: the ranges and categories of the history
 stand in each model version's manifest, so that a plausible value that is new gets an answer.
@@ -8,20 +8,43 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from contract.timezone import TIMEZONE
 
 EXACT = 2**53
 """Integers up to here are exact in every JSON reader (RFC 8259, section 6)."""
 
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
+MOMENT = re.compile(
+    r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?\s*",
+    re.ASCII,
+)
+"""A date, or a date and a time of day, as ISO 8601 writes them."""
+ISO_8601 = "a moment as ISO 8601 writes it, such as 2026-11-27T08:15:00+01:00"
 
 
 def _whole(value: object) -> object:
     """4.0 is an integer in JSON, and so it is here."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _moment(value: object) -> object:
+    """The moment in a text, or a moment, in UTC; in the team's time zone if it has no offset."""
+    try:
+        if isinstance(value, str) and MOMENT.fullmatch(value):
+            value = datetime.fromisoformat(value.strip())
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=TIMEZONE)).astimezone(UTC)
+    except (ValueError, OverflowError):  # of a day that there is not, or before the year 1
+        pass
+    raise PydanticCustomError("moment", "Input should be {expected}", {"expected": ISO_8601})
 
 
 Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -31,6 +54,7 @@ Category = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
+Datetime = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class UnexpectedValue(ValueError):
@@ -145,6 +169,14 @@ KINDS = {
             "1 to 200 characters without control characters",
             str,
         ),
+        Kind(
+            "datetime",
+            "BYTES",
+            datetime,
+            TypeAdapter(list[Datetime | None]),
+            ISO_8601,
+            str,
+        ),
     )
 }
-"""The four kinds by name."""
+"""The five kinds by name."""

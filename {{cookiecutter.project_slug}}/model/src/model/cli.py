@@ -1,6 +1,7 @@
 """The `model` command."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contract import INPUTS, Inputs, LookedUp
-from model.artifacts.manifest import Manifest
+from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.store import Store
 from model.errors import ModelError, explained
 from model.settings import load_settings
@@ -47,9 +48,17 @@ def cli() -> None:
 @click.option("--data", type=click.Path(path_type=Path), default="data/history.csv")
 @click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
 @click.option("--compile/--no-compile", "compiled", default=True, help="Compile it to ONNX.")
-def train(data: Path, promote: bool, compiled: bool) -> None:
-    """Train a new version on a history, oldest row first."""
+@click.option("--force", is_flag=True, help="Make it the current one even if it is worse.")
+def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
+    """Train a new version on a history.
+
+    It becomes the current one unless it is worse than its baseline or than the current version,
+    with exit status 1.
+    """
+    # Threads that wait for work would else spin, and hold up others where cores are few.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from model.engines.loading import Model
+    from model.training.gate import objections
     from model.training.history import read_history
     from model.training.trainer import STEPS
     from model.training.trainer import train as train_on
@@ -70,11 +79,18 @@ def train(data: Path, promote: bool, compiled: bool) -> None:
     Model.load(store.folder(manifest.version))
     if history.warning:
         click.echo(f"WARNING: {history.warning}", err=True)
-    if promote:
+    if useless := manifest.uninformative:
+        click.echo(f"WARNING: constant or empty, so of no use: {', '.join(useless)}", err=True)
+    reasons = [] if force else objections(manifest, store.current_manifest())
+    if promote and not reasons:
         store.promote(manifest.version)
     _describe(store, store.read(manifest.version))
     if not new:
         click.echo("unchanged: this version was there already")
+    if promote and not store.is_current(manifest):
+        remedy = f"improve it, or `make train FORCE=1`, or `model promote {manifest.version}`"
+        fault = f"version {manifest.version} is stored, but not the current one"
+        raise ModelError(f"{fault}: {'; '.join(reasons)}; {remedy}")
 
 
 @cli.command()
@@ -84,8 +100,10 @@ def versions() -> None:
     for manifest in store.versions():
         mark = "*" if store.is_current(manifest) else " "
         trained, data = f"{manifest.created_at:%Y-%m-%d %H:%M:%S}", manifest.data
-        synthetic = "  SYNTHETIC DATA" if data.synthetic else ""
-        click.echo(f"{mark} {manifest.version}  {trained}  {data.rows} rows{synthetic}")
+        judged, synthetic = "not judged", "  SYNTHETIC DATA" if data.synthetic else ""
+        if found := manifest.evaluation:
+            judged = f"{METRIC} {found.metrics[METRIC]:.4g} (baseline {found.baseline[METRIC]:.4g})"
+        click.echo(f"{mark} {manifest.version}  {trained}  {data.rows} rows  {judged}{synthetic}")
 
 
 @cli.command()
@@ -138,7 +156,10 @@ def predict(rows: str | None, version: str | None, output: Path | None, overwrit
         with explained(f"row {number}"):
             row = Row.model_validate_json(line)
         columns = {each.name: [getattr(row, each.name)] for each in INPUTS}
-        click.echo(json.dumps(model.predict(add_derived(columns)).rows()[0]))
+        with explained(f"row {number}: a derived feature", kinds=(Exception,)):
+            features = add_derived(columns)
+        with explained(f"row {number}: the model fails on it", kinds=(Exception,)):
+            click.echo(json.dumps(model.predict(features).rows()[0]))
 
 
 def _predict_file(model: "Model", file: Path, output: Path | None, overwrite: bool) -> None:
@@ -189,14 +210,15 @@ def _describe(store: Store, manifest: Manifest) -> None:
         engine += f" (relative error at most {compiled.worst:.1g})"
     judged = "not: the past 80 % of the rows hold one class only"
     if evaluation:
-        judged = f"a model of the first {evaluation.past} rows on the later {evaluation.later};"
-        judged += " this version was then fitted to all of them"
+        judged = f"a model of {evaluation.past} rows on {evaluation.later} later ones"
+        judged += f" (split: {evaluation.split}); this version was then fitted to all of them"
     lines = {
         "version": manifest.version + " (current)" * store.is_current(manifest),
         "trained": f"{manifest.created_at:%Y-%m-%d %H:%M:%S} UTC on {data.rows} rows",
         "data": f"{data.source}, sha256 {data.sha256[:12]}",
         "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
         "caveat": data.caveat,
+        "constant or empty": ", ".join(manifest.uninformative),
         "commit": f"{code.commit[:12]}{dirty}" if code else None,
         "packages": ", ".join(f"{name} {it}" for name, it in manifest.packages.items()),
         "predicted by": engine,
@@ -206,6 +228,9 @@ def _describe(store: Store, manifest: Manifest) -> None:
     if evaluation:
         for name, value in evaluation.metrics.items():
             lines[name] = f"{value:.4g}  (baseline {evaluation.baseline[name]:.4g})"
+        for number, each in enumerate(evaluation.candidates, start=1):
+            score = "no score" if each.score is None else f"score {each.score:.4g}"
+            lines[f"candidate {number}"] = f"{score}  {each.name}"
     for name, line in lines.items():
         if line:
             click.echo(f"{name:>24}  {line}")

@@ -1,6 +1,7 @@
 """Rows by column: how every part of this package passes them on."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from contract import FEATURES, INPUTS, Column, Derived, Inputs, LookedUp, assemb
 from contract.types import KINDS
 
 Array = npt.NDArray[Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Columns = Mapping[str, Sequence[Any] | Array]
-"""Each column's float, int, bool or str per row, None where it is missing; or the arrays that
-`to_arrays` makes of them."""
+"""Each column's float, int, bool, str or datetime per row, None where it is missing; or the arrays
+that `to_arrays` makes of them."""
 
 
 def row_count(columns: Columns) -> int:
@@ -23,14 +25,13 @@ def row_count(columns: Columns) -> int:
 def to_arrays(columns: Columns) -> dict[str, Array]:
     """One array of [rows] per feature, in the order of the contract; an array stays as it is.
 
-    Numbers and booleans are float64 with NaN where they are missing. Categories are Python strings
-    with "" where they are missing, which no category is.
+    Numbers and booleans are float64 with NaN where they are missing, and so are moments, in seconds
+    since 1970 in UTC. Categories are Python strings with "" where they are missing, which no
+    category is.
     """
+    makers = {"category": _texts, "datetime": _seconds}
     return {
-        column.name: _texts(columns[column.name])
-        if column.kind == "category"
-        else np.asarray(columns[column.name], dtype=np.float64)
-        for column in FEATURES
+        column.name: makers.get(column.kind, _numbers)(columns[column.name]) for column in FEATURES
     }
 
 
@@ -50,20 +51,36 @@ def add_derived(columns: Columns) -> Columns:
 
 
 def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
-    """A column as float, int, bool or str per row, None where it is missing."""
+    """A column as float, int, bool, str or datetime per row, None where it is missing."""
     if not isinstance(values, np.ndarray):
         return values
     if column.kind == "category":
         return [value or None for value in values]
-    python = KINDS[column.kind].python
+    python = _moment if column.kind == "datetime" else KINDS[column.kind].python
     return [None if value != value else python(value) for value in values.tolist()]
 
 
 def text_of(value: Any) -> str:
-    """A value as a cell of text: "true" or "false" for a boolean, empty where it is missing."""
+    """A value as a cell of text, as JSON writes it; empty where it is missing."""
     if value is None or value != value:
         return ""
+    if isinstance(value, date):
+        return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _numbers(values: Sequence[Any] | Array) -> Array:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _seconds(values: Sequence[Any] | Array) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
+    return np.array([np.nan if each is None else each.timestamp() for each in values], np.float64)
+
+
+def _moment(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def _texts(values: Sequence[Any] | Array) -> Array:

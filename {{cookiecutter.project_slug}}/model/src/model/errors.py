@@ -28,11 +28,15 @@ def explained(where: object, remedy: str = "", kinds: Kinds = FAULTS) -> Iterato
     """
     try:
         yield
+    except (ModelError, MemoryError):
+        raise
     except kinds as error:
         fault: object = getattr(error, "strerror", None) or error
         if isinstance(error, ValidationError):
             fault = ": ".join(filter(None, faults_of(error)[0]))
-        words = " ".join(str(fault).split())
+        elif not isinstance(error, FAULTS):
+            fault = f"{type(error).__name__}: {error}"
+        words = f"{' '.join(str(fault).split()):.500}"
         raise ModelError(f"{where}: {'; '.join(filter(None, (words, remedy)))}") from None
 
 

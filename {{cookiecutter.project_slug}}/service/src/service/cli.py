@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 from alembic import command
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
@@ -96,7 +97,7 @@ def _inputs_of(served: dict[str, Any]) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, bool) else value
+    return json.dumps(value) if isinstance(value, bool) else to_jsonable_python(value)
 
 
 @main.command()

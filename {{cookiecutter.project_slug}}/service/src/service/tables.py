@@ -1,4 +1,4 @@
-{%- set kinds = {'float': 'float', 'int': 'int', 'bool': 'bool', 'category': 'str'} -%}
+{%- set kinds = {'float': 'float', 'int': 'int', 'bool': 'bool', 'category': 'str', 'datetime': 'datetime'} -%}
 {%- set entity = cookiecutter.entity.replace('_', ' ') -%}
 """The tables of the service's own database."""
 

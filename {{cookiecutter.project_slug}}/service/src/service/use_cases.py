@@ -48,7 +48,7 @@ class UseCases:
             session.flush()
             prediction = tables.Prediction(
                 {{ entity }}_id=row.id,
-                features=model_features.model_dump(),
+                features=model_features.model_dump(mode="json"),
                 expected=expected and expected.{{ target }},
 {%- if cookiecutter.__task != 'regression' %}
                 probabilities=expected and expected.probabilities,

@@ -17,6 +17,10 @@ REMEDY = "restore it, or run `make train`"
 Task = Literal["regression", "binary", "multiclass"]
 TASKS: dict[str, Task] = {"float": "regression", "bool": "binary", "category": "multiclass"}
 TASK = TASKS[TARGET.kind]
+METRIC = "mean_absolute_error" if TASK == "regression" else "log_loss"
+"""What versions and candidates are compared by: the less, the better."""
+PACKAGES = ("scikit-learn", "numpy", "pandas", "joblib", "skl2onnx", "onnx", "onnxruntime")
+"""Every version is made with these; its pipeline may need others."""
 
 
 class _Part(BaseModel):
@@ -47,7 +51,7 @@ class Observed(_Part):
     missing: float
     """Share of the rows in which it was missing."""
     quantiles: list[float] | None = None
-    """For numbers: the minimum, the nine deciles and the maximum."""
+    """For numbers, and moments as seconds since 1970: the minimum, nine deciles and the maximum."""
     shares: dict[str, float] | None = None
     """For booleans and categories: the share of the rows of each, at most the 100 most frequent."""
 
@@ -61,9 +65,21 @@ class Slice(_Part):
     metrics: dict[str, float]
 
 
+class Candidate(_Part):
+    """One of the pipelines that were searched among."""
+
+    name: str
+    score: float | None
+    """The mean over the folds, the greater the better; None where it is no number."""
+
+
 class Evaluation(_Part):
     """How good a model of the past was on the later rows, which it had not seen."""
 
+    split: str
+    """How these rows were chosen, as `SPLIT` in `model.pipeline` has it."""
+    candidates: list[Candidate]
+    """What the pipeline was chosen from, best first; empty where there was no choice."""
     past: int
     later: int
     metrics: dict[str, float]
@@ -117,6 +133,17 @@ class Manifest(_Part):
     self_test: SelfTest
     files: dict[str, str]
     """SHA-256 of each file that the manifest vouches for."""
+
+    @property
+    def uninformative(self) -> list[str]:
+        """The features that had one value in all rows, or none."""
+        found = ((name, each) for name, each in self.observed.items() if name in self.features)
+        return [
+            name
+            for name, each in found
+            if each.missing == 1
+            or (each.missing == 0 and len(set(each.quantiles or each.shares or ())) == 1)
+        ]
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":

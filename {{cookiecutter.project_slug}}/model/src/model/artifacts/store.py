@@ -34,7 +34,10 @@ class Store:
         """The version that is to be served; raises ModelError if there is none or it is gone."""
         version = self._named()
         if not version:
-            raise ModelError(f"{self.path}: no current version; run `make train`")
+            remedy = "run `make train`"
+            if known := self.versions():
+                remedy += f", or `model promote` one of those there, such as {known[-1].version}"
+            raise ModelError(f"{self.path}: no current version; {remedy}")
         if not self._holds(version):
             fault = f"the current version {version!r:.40} is not there"
             remedy = "run `make train`, or `model promote` another"
@@ -51,6 +54,12 @@ class Store:
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
         return Manifest.read(self.folder(version))
+
+    def current_manifest(self) -> Manifest | None:
+        """The current version's manifest, None if there is none to be read."""
+        with suppress(ModelError):
+            return self.read()
+        return None
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""

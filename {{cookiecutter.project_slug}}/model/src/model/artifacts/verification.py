@@ -5,11 +5,19 @@ The manifest vouches for the files by their digests; its own lies beside it.
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 
 from contract import signature
-from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, REMEDY, Manifest
+from model.artifacts.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    ONNX_FILE,
+    PACKAGES,
+    REMEDY,
+    Manifest,
+)
 from model.errors import ModelError, explained
 
 DIGEST_FILE = "manifest.json.sha256"
@@ -63,15 +71,20 @@ def verify(path: Path) -> VerifiedArtifact:
 
 
 def _check_packages(path: Path, manifest: Manifest) -> None:
-    """A pickle of scikit-learn is for one version only, one of numpy for a minor version.
+    """A pickle of scikit-learn is for one version only, one of another package for a minor version.
 
-    An ONNX graph needs neither: it says itself what it needs.
+    An ONNX graph needs none of them: it says itself what it needs.
     """
-    pickled = {} if ONNX_FILE in manifest.files else {"scikit-learn": None, "numpy": 2}
-    for name, parts in pickled.items():
-        made_by, running = manifest.packages.get(name, "none"), installed(name)
+    if ONNX_FILE in manifest.files:
+        return
+    for name in ("scikit-learn", "numpy", *sorted(manifest.packages.keys() - PACKAGES)):
+        made_by, parts = manifest.packages.get(name, "none"), None if name == "scikit-learn" else 2
+        try:
+            running = installed(name)
+        except PackageNotFoundError:
+            running = "not installed"
         if made_by.split(".")[:parts] != running.split(".")[:parts]:
-            fault = f"made by {name} {made_by}, and this is {running}"
+            fault = f"made by {name} {made_by}, and here it is {running}"
             raise ModelError(f"{path}: {fault}; run `make train`, or install {name} {made_by}")
 
 

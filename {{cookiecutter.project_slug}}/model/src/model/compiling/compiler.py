@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
 from contract import FEATURES, MODEL_NAME
 from model.artifacts.manifest import Compilation
 from model.columns import Array
-from model.compiling.converters import CONVERTERS, SHAPES
+from model.compiling.converters import CONVERTERS, SHAPES, register_boosting
 from model.compiling.parity import Mismatch, prove
 from model.engines.onnx import OnnxEngine
 from model.engines.sklearn import SklearnEngine
 
-NUMBERS = {"float64": DoubleTensorType, "float32": FloatTensorType}
+NUMBERS = (DoubleTensorType, FloatTensorType)
 """What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
 operators of ONNX Runtime exist for float32 only."""
 
@@ -28,18 +29,28 @@ def compile_pipeline(
     Both must agree on the rows that the pipeline was fitted to, as `model.columns.to_arrays` has
     them, and on others made of these.
     """
-    faults: list[str] = []
-    for name, numbers in NUMBERS.items():
+    faults: list[Exception] = []
+    for numbers in NUMBERS:
         try:
             graph = convert(reference.pipeline, numbers)
             compiled = OnnxEngine(graph, reference.classes)
             return graph, prove(reference, compiled, graph, rows)
-        except Mismatch as mismatch:
-            faults.append(f"compiled for {name}, {mismatch}")
-        except Exception as error:  # converters and ONNX Runtime raise errors of any kind
-            fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            faults.append(f"for {name}, {fault:.200}")
-    return None, Compilation(reason="; ".join(faults))
+        except Exception as fault:  # converters and ONNX Runtime raise errors of any kind
+            faults.append(fault)
+    return None, Compilation(reason=_reason(reference.pipeline, faults))
+
+
+def _reason(pipeline: Any, faults: list[Exception]) -> str:
+    """Why a pipeline is not compiled, in one sentence."""
+    for fault in faults:
+        if isinstance(fault, Mismatch) or " cannot be compiled with " in str(fault):
+            return str(fault)
+    for step in pipeline.get_params().values():
+        own = getattr(step, "func", None) or getattr(step, "inverse_func", None)
+        if hasattr(step, "fit") and (own or type(step) not in sklearn_operator_name_map):
+            return f"{type(step).__name__} cannot be compiled"
+    said = " ".join(str(faults[0]).rpartition("[ONNXRuntimeError] : ")[2].split())
+    return f"the pipeline cannot be compiled ({said.partition('. ')[0]:.200})"
 
 
 def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
@@ -47,10 +58,10 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
 
     Numbers are of the type given. Raises exceptions of many kinds for what cannot be converted.
     """
-    inputs = [
-        (each.name, (StringTensorType if each.kind == "category" else numbers)([None, 1]))
-        for each in FEATURES
-    ]
+    # Seconds since 1970 need float64.
+    types = {"category": StringTensorType, "datetime": DoubleTensorType}
+    inputs = [(each.name, types.get(each.kind, numbers)([None, 1])) for each in FEATURES]
+    register_boosting(pipeline)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = convert_sklearn(

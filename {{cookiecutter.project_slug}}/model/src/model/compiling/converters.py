@@ -3,7 +3,10 @@
 - Trees: scikit-learn compares with thresholds in float64. skl2onnx compares in float32, fails on
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
+- Target encoding of texts, which skl2onnx outputs in float32.
+- The trees of LightGBM and XGBoost, for which it has none.
 - Imputation, for which ONNX Runtime has no operator in float64.
+- What the calendar says of a moment, which is arithmetic of our own.
 
 A converter gets the scope that makes up names, the operator with its inputs and outputs, and the
 container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
@@ -14,11 +17,15 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
+from skl2onnx import update_registered_converter
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from sklearn import ensemble, impute, preprocessing, tree
+from sklearn.base import ClassifierMixin
 
+from model.compiling.boosting import FORESTS, boosted_by
 from model.compiling.trees import Forest, forest_of
+from model.moments import CalendarFeatures, calendar
 
 ML = "ai.onnx.ml"
 MOST_NODES = 2_000_000
@@ -59,7 +66,7 @@ class Graph:
         thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
         """
         if (count := sum(len(nodes.leaf) for nodes in forest.trees)) > MOST_NODES:
-            raise NotImplementedError(f"its trees have {count} nodes, more than {MOST_NODES}")
+            raise NotImplementedError(f"{count} nodes in its trees, more than {MOST_NODES}")
         columns: dict[str, Any] = {}
         for number, nodes in enumerate(forest.trees):
             leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
@@ -86,19 +93,23 @@ class Graph:
         return self.add("Cast", sums, to=TensorProto.DOUBLE)
 
 
-def _raw(graph: Graph, operator: Any) -> str:
-    """What the trees of an operator add up to."""
-    forest = forest_of(operator.raw_operator)
-    values = graph.input(operator, TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE)
-    return graph.forest(graph.add("Cast", values, to=TensorProto.DOUBLE), forest)
+def _sums(graph: Graph, operator: Any) -> tuple[str, str]:
+    """What the trees of an operator add up to, and the operator that makes predictions of it."""
+    estimator = operator.raw_operator
+    try:
+        forest = FORESTS.get(boosted_by(estimator) or "", forest_of)(estimator)
+        kind = TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE
+        values = graph.add("Cast", graph.input(operator, kind), to=TensorProto.DOUBLE)
+        return graph.forest(values, forest), forest.inverse
+    except NotImplementedError as error:
+        name = type(estimator).__name__
+        raise NotImplementedError(f"{name} cannot be compiled with {error}") from None
 
 
 def _regressor(scope: Any, operator: Any, container: Any) -> None:
     graph, output = Graph(scope, container), operator.outputs[0].full_name
-    loss = getattr(operator.raw_operator, "_loss", None)
-    link = type(loss.link).__name__ if loss else "IdentityLink"
-    inverse = {"IdentityLink": "Identity", "LogLink": "Exp"}[link]
-    graph.add(inverse, _raw(graph, operator), output=output)
+    sums, inverse = _sums(graph, operator)
+    graph.add(inverse, sums, output=output)
 
 
 def _regressor_shape(operator: Any) -> None:
@@ -106,21 +117,17 @@ def _regressor_shape(operator: Any) -> None:
 
 
 def _classifier(scope: Any, operator: Any, container: Any) -> None:
-    graph, estimator = Graph(scope, container), operator.raw_operator
+    graph = Graph(scope, container)
     label, probabilities = (each.full_name for each in operator.outputs)
-    raw = _raw(graph, operator)
-    link = type(estimator._loss.link).__name__ if hasattr(estimator, "_loss") else None
-    if link is None:
-        graph.add("Identity", raw, output=probabilities)
-    elif link == "MultinomialLogit":
-        graph.add("Softmax", raw, output=probabilities, axis=1)
-    else:
-        if link == "HalfLogitLink":
-            raw = graph.add("Mul", raw, graph.constant(TensorProto.DOUBLE, [2.0]), op_version=14)
-        second = graph.add("Sigmoid", raw)
+    sums, inverse = _sums(graph, operator)
+    if inverse == "Sigmoid":
+        second = graph.add("Sigmoid", sums)
         one = graph.constant(TensorProto.DOUBLE, [1.0])
         first = graph.add("Sub", one, second, op_version=14)
         graph.add("Concat", first, second, axis=1, output=probabilities)
+    else:
+        axis = {"axis": 1} if inverse == "Softmax" else {}
+        graph.add(inverse, sums, output=probabilities, **axis)
     graph.add("ArgMax", probabilities, output=label, axis=1, keepdims=0)
 
 
@@ -173,8 +180,11 @@ def _one_hot_shape(operator: Any) -> None:
 
 def _is_plain(operator: Any) -> bool:
     """Whether our own converter supports the encoder's settings."""
-    texts = all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
-    return texts and operator.raw_operator.drop is None
+    return _has_texts(operator) and operator.raw_operator.drop is None
+
+
+def _has_texts(operator: Any) -> bool:
+    return all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
 
 
 def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
@@ -183,6 +193,40 @@ def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
         for position in range(each.type.shape[1]):
             chosen = graph.constant(TensorProto.INT64, [position])
             yield graph.add("Gather", each.full_name, chosen, axis=1)
+
+
+def _target_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Each text becomes a number, and that a row of a table; of one never seen, the last row."""
+    if not _has_texts(operator):
+        get_converter("SklearnTargetEncoder")(scope, operator, container)
+        return
+    graph, encoder = Graph(scope, container), operator.raw_operator
+    means = np.ravel(encoder.target_mean_)
+    blocks = []
+    for index, text in enumerate(_single_columns(graph, operator)):
+        categories = encoder.categories_[index].tolist()
+        columns = encoder.encodings_[index * len(means) : (index + 1) * len(means)]
+        number = graph.add(
+            "LabelEncoder",
+            text,
+            op_domain=ML,
+            keys_strings=categories,
+            values_int64s=list(range(len(categories))),
+            default_int64=len(categories),
+        )
+        table = graph.constant(TensorProto.DOUBLE, np.vstack([np.transpose(columns), means]))
+        shape = graph.constant(TensorProto.INT64, [-1, len(means)])
+        rows = graph.add("Gather", table, number, axis=0)
+        blocks.append(graph.add("Reshape", rows, shape, op_version=14))
+    graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
+
+
+def _target_encoder_shape(operator: Any) -> None:
+    if _has_texts(operator):
+        width = len(operator.raw_operator.encodings_)
+        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
+    else:
+        get_shape_calculator("SklearnTargetEncoder")(operator)
 
 
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
@@ -216,6 +260,57 @@ def _is_float64(operator: Any) -> bool:
     )
 
 
+class Numbers:
+    """Numbers in a graph, on which the arithmetic of Python adds nodes."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.name = name
+
+    def _with(self, kind: str, other: "Numbers | float") -> "Numbers":
+        if not isinstance(other, Numbers):
+            other = Numbers(self.graph, self.graph.constant(TensorProto.DOUBLE, [float(other)]))
+        return Numbers(self.graph, self.graph.add(kind, self.name, other.name, op_version=14))
+
+    def __add__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Add", other)
+
+    def __sub__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Sub", other)
+
+    def __mul__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Mul", other)
+
+    def __truediv__(self, other: "Numbers | float") -> "Numbers":
+        return self._with("Div", other)
+
+    def floor(self) -> "Numbers":
+        """The largest whole numbers that are not above."""
+        return Numbers(self.graph, self.graph.add("Floor", self.name))
+
+
+def _calendar(scope: Any, operator: Any, container: Any) -> None:
+    graph, features = Graph(scope, container), operator.raw_operator
+    moments = Numbers(graph, graph.input(operator, TensorProto.DOUBLE))
+    first = Numbers(graph, graph.constant(TensorProto.DOUBLE, [features.first_]))
+    local = moments + float(features.offsets_[0])
+    if len(features.turns_):  # the steps of the offset up to each moment, added up
+        column = graph.add("Unsqueeze", moments.name, graph.constant(TensorProto.INT64, [2]))
+        turns = graph.constant(TensorProto.DOUBLE, features.turns_)
+        later = graph.add("GreaterOrEqual", column, turns, op_version=16)
+        later = graph.add("Cast", later, to=TensorProto.DOUBLE)
+        steps = graph.constant(TensorProto.DOUBLE, np.diff(features.offsets_))
+        local = local + Numbers(graph, graph.add("MatMul", later, steps))
+    numbers = calendar(moments, local, first, Numbers.floor)
+    output = operator.outputs[0].full_name
+    graph.add("Concat", *(each.name for each in numbers), axis=1, output=output)
+
+
+def _calendar_shape(operator: Any) -> None:
+    width = len(operator.raw_operator.get_feature_names_out())
+    operator.outputs[0].type = data_types.DoubleTensorType([None, width])
+
+
 SUPPORTED = {
     (_regressor, _regressor_shape): (
         tree.DecisionTreeRegressor,
@@ -232,7 +327,20 @@ SUPPORTED = {
         ensemble.RandomForestClassifier,
     ),
     (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
+    (_target_encoder, _target_encoder_shape): (preprocessing.TargetEncoder,),
     (_imputer, _imputer_shape): (impute.SimpleImputer,),
+    (_calendar, _calendar_shape): (CalendarFeatures,),
 }
 CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
 SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}
+
+
+def register_boosting(pipeline: Any) -> None:
+    """Make the estimators of LightGBM and XGBoost in a pipeline known to skl2onnx."""
+    for step in filter(boosted_by, pipeline.get_params().values()):
+        if isinstance(step, ClassifierMixin):
+            shape, convert, options = _classifier_shape, _classifier, {"zipmap": [True, False]}
+        else:
+            shape, convert, options = _regressor_shape, _regressor, None
+        kind = type(step)
+        update_registered_converter(kind, kind.__name__, shape, convert, True, options=options)

@@ -55,13 +55,15 @@ def relative_error(predictions: Predictions, expected: Predictions) -> Floats:
     """How far each prediction is off, [rows]: infinite for another class, or for no number.
 
     Differences are relative to the expected number; where that is almost zero, to the 10⁻⁷ part of
-    the largest one, of which a float32 knows no more.
+    the largest one, of which a float32 knows no more. If all expected numbers are float32, so was
+    what they are sums of: differences are relative to the largest then.
     """
     numbers, right = predictions.numbers, expected.numbers
     if numbers.shape != right.shape:
         return np.full(len(right), np.inf)
     scale = np.abs(right, where=np.isfinite(right), out=np.zeros_like(right))
-    floor = 1e-7 * scale.max(initial=0.0)
+    single = (scale == scale.astype(np.float32)).all()
+    floor = (1.0 if single else 1e-7) * scale.max(initial=0.0)
     with np.errstate(all="ignore"):
         error = np.abs(numbers - right) / np.maximum(scale, max(floor, np.finfo(float).tiny))
     error[~np.isfinite(right)] = 0.0  # scikit-learn's own fault, which `Model.predict` refuses

@@ -1,14 +1,17 @@
 """The rows on which a compiled model is compared: where conversions are known to go wrong."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from contract import FEATURES, Column
+from contract.timezone import TIMEZONE
 from model.columns import Array, row_count
 from model.engines.loading import Engine
+from model.moments import YEARS, offsets_of
 
 HISTORY_ROWS = 200_000
 PART_ROWS = 20_000
@@ -20,7 +23,8 @@ SPLITS = 4_096
 Rows = Mapping[str, Array]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-NUMBERS = [each for each in FEATURES if each.kind in ("float", "int")]
+NUMBERS = [each for each in FEATURES if each.kind in ("float", "int", "datetime")]
+MOMENTS = [each for each in FEATURES if each.kind == "datetime"]
 
 
 def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator[tuple[str, Rows]]:
@@ -41,6 +45,7 @@ def probe_rows(reference: Engine, history: Rows, thresholds: Floats) -> Iterator
     yield "rows with categories that were never seen", _replaced(rows, unseen)
     yield "rows at the splits of trees", _at_splits(rows, thresholds)
     yield "rows at jumps of the prediction", _at_jumps(reference, rows)
+    yield "rows where days, years and offsets begin", _at_turns(rows)
 
 
 def _replaced(rows: Rows, values: Mapping[str, Any]) -> Rows:
@@ -58,7 +63,7 @@ def _at_splits(rows: Rows, thresholds: Floats) -> Rows:
         present = _present(rows, each)
         inside = thresholds[(thresholds >= present.min()) & (thresholds <= present.max())]
         inside = inside[:: 1 + len(inside) * len(NUMBERS) // SPLITS]
-        if each.kind == "float":
+        if each.kind != "int":
             beside = [np.nextafter(inside, -np.inf), inside, np.nextafter(inside, np.inf)]
         else:
             beside = [np.ceil(inside) - 1, np.ceil(inside), np.ceil(inside) + 1]
@@ -95,6 +100,18 @@ def _at_jumps(reference: Engine, rows: Rows) -> Rows:
         same = (reference.predict(place(middle)).numbers == start).all(axis=1)
         below, above = np.where(same, middle, below), np.where(same, above, middle)
     return _joined([place(below - 1), place(below), place(above)])
+
+
+def _at_turns(rows: Rows) -> Rows:
+    """Rows on both sides of the moments at which the clocks and the calendar turn."""
+    turns, offsets = offsets_of(TIMEZONE.key)
+    local = [datetime(year, month, 1, tzinfo=UTC) for year in range(*YEARS) for month in (1, 3, 12)]
+    begins = np.array([each.timestamp() for each in local])
+    begins -= offsets[np.searchsorted(turns, begins, side="right")]
+    around = np.concatenate([turns, begins])
+    values = np.concatenate([around - 1, np.nextafter(around, -np.inf), around, around + 1])
+    base = _drawn(rows, len(values) if MOMENTS else 1)
+    return _joined([{**base, each.name: values} for each in MOMENTS] or [base])
 
 
 def _edges(rows: Rows, column: Column) -> Integers:

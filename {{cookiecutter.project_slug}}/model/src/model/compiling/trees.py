@@ -1,6 +1,6 @@
 """The trees in any of scikit-learn's tree estimators, in one form."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -33,34 +33,48 @@ class Forest(NamedTuple):
         trees: the trees.
         base: [targets], what the sums start from.
         rounded: whether numbers are rounded to float32 before they are compared.
+        inverse: the operator of ONNX that makes predictions of the sums.
     """
 
     trees: list[Tree]
     base: Array
     rounded: bool
+    inverse: Literal["Identity", "Exp", "Sigmoid", "Softmax"] = "Identity"
+
+
+INVERSES: dict[str, Any] = {
+    "IdentityLink": "Identity",
+    "LogLink": "Exp",
+    "LogitLink": "Sigmoid",
+    "HalfLogitLink": "Sigmoid",
+    "MultinomialLogit": "Softmax",
+}
 
 
 def forest_of(estimator: Any) -> Forest:
     """The trees of an estimator; raises NotImplementedError for a setting that ONNX lacks."""
+    link = type(estimator._loss.link).__name__ if hasattr(estimator, "_loss") else "IdentityLink"
+    inverse = INVERSES[link]
     if hasattr(estimator, "_predictors"):
         if estimator.is_categorical_ is not None:
-            raise NotImplementedError("gradient boosting with categorical_features")
+            raise NotImplementedError("categorical_features")
         trees = [
             _binned_tree(tree.nodes, target)
             for iteration in estimator._predictors
             for target, tree in enumerate(iteration)
         ]
-        return Forest(trees, np.ravel(estimator._baseline_prediction), rounded=False)
+        return Forest(trees, np.ravel(estimator._baseline_prediction), False, inverse)
     if hasattr(estimator, "init_"):
         if estimator.init not in (None, "zero"):
-            raise NotImplementedError("gradient boosting that starts from another estimator")
+            raise NotImplementedError("an init estimator")
         base = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))
+        factor = 2.0 if link == "HalfLogitLink" else 1.0
         trees = [
-            _plain_tree(tree.tree_, estimator.learning_rate, target)
+            _plain_tree(tree.tree_, factor * estimator.learning_rate, target)
             for iteration in estimator.estimators_
             for target, tree in enumerate(iteration)
         ]
-        return Forest(trees, np.ravel(base), rounded=True)
+        return Forest(trees, factor * np.ravel(base), True, inverse)
     members = getattr(estimator, "estimators_", [estimator])
     trees = [_plain_tree(member.tree_, 1 / len(members)) for member in members]
     return Forest(trees, np.zeros(trees[0].values.shape[1]), rounded=True)

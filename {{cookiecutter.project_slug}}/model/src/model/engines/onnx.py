@@ -37,7 +37,7 @@ class OnnxEngine:
         options = ort.SessionOptions()
         # More threads make one row no quicker, and would wait for each other with many callers.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; they are raised as well
+        options.log_severity_level = 4  # no errors, which are raised as well
         self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._inputs = [(each.name, DTYPES[each.type]) for each in self._session.get_inputs()]
         self._outputs = [self._session.get_outputs()[-1].name]

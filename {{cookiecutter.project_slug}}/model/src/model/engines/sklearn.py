@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
+from contract import TARGET
 from model.artifacts.manifest import MODEL_FILE
 from model.artifacts.verification import VerifiedArtifact
 from model.columns import Array, text_of
@@ -45,7 +46,8 @@ class SklearnEngine:
             known = self.pipeline.predict_proba(frame).astype(np.float64).clip(0, 1)
         probabilities = np.zeros((len(frame), len(self.classes)))
         for position, value in enumerate(self.pipeline.classes_.tolist()):
-            probabilities[:, self.classes.index(text_of(value))] = known[:, position]
+            name = text_of(bool(value) if TARGET.kind == "bool" else value)  # XGBoost says 0 and 1
+            probabilities[:, self.classes.index(name)] = known[:, position]
         return most_probable(probabilities, self.classes)
 
 

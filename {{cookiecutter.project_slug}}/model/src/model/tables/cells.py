@@ -30,7 +30,9 @@ def check_columns(schema: pa.Schema, columns: Sequence[Column]) -> None:
 def _is_readable(kind: pa.DataType, column: Column) -> bool:
     """Whether cells of this type can hold the column's values; texts can hold any."""
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    native = {"bool": pa.types.is_boolean(kind), "category": False}.get(column.kind, number)
+    moment = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    others = {"bool": pa.types.is_boolean(kind), "category": False, "datetime": moment}
+    native = others.get(column.kind, number)
     return bool(native or pa.types.is_string(kind))
 
 
@@ -61,7 +63,7 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     """
     texts = column.kind == "category"
     values = np.full(len(cells), "" if texts else np.nan, object if texts else np.float64)
-    if column.kind in ("float", "int") or not pa.types.is_string(cells.type):
+    if column.kind in ("float", "int") or pa.types.is_boolean(cells.type):
         with suppress(pa.ArrowInvalid):  # a cell is no number; which one, Arrow does not say
             values = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False).copy()
     sure = np.zeros(len(cells), bool) if texts else np.isfinite(values)
@@ -74,7 +76,8 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     for code, text in enumerate(map(text_of, encoded.dictionary.to_pylist())):
         try:
             if text:
-                parsed[code] = KINDS[column.kind].parse(text)
+                value = KINDS[column.kind].parse(text)
+                parsed[code] = value.timestamp() if column.kind == "datetime" else value
             elif not column.optional:
                 wrong[code] = "is missing a value"
         except ValueError as error:

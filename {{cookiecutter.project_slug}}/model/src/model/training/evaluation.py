@@ -6,27 +6,39 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn import metrics
-from sklearn.pipeline import Pipeline
 
 from contract import FEATURES, TARGET, Column
-from model.artifacts.manifest import Evaluation, Observed, Slice
-from model.columns import text_of, to_arrays
+from model.artifacts.manifest import Candidate, Evaluation, Observed, Slice
+from model.columns import text_of, to_arrays, to_values
 from model.engines.predictions import Predictions
-from model.training.fitting import fallback_of, fit
+from model.errors import explained
+from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
 
 SLICES_PER_FEATURE = 20
 SHARES_PER_FEATURE = 100
 
 
-def judge(build: Callable[[], Pipeline], past: History, later: History) -> Evaluation | None:
-    """A model of the past, measured on the later rows; None where the past has a single class."""
+def judge(
+    build: Callable[[], Any], past: History, later: History, candidates: list[Candidate]
+) -> Evaluation | None:
+    """A model of the past, measured on the later rows; None where the past has a single class.
+
+    Args:
+        build: makes the pipeline, not fitted.
+        candidates: what it was chosen from.
+    """
     if past.classes and len(set(past.targets)) < 2:
         return None
-    predictions = fit(build(), past).predict(to_arrays(later.columns))
+    engine = fit(build(), past)
+    with explained("the pipeline cannot predict the later rows", REMEDY, kinds=(Exception,)):
+        predictions = engine.predict(to_arrays(later.columns))
     baseline = fallback_of(past).part(np.zeros(len(later), dtype=np.intp))
     return Evaluation(
+        split=past.split,
+        candidates=candidates,
         past=len(past),
         later=len(later),
         metrics=metrics_of(predictions, later.targets),
@@ -66,27 +78,31 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
 def _slices(predictions: Predictions, rows: History) -> list[Slice]:
     slices: list[Slice] = []
     for column in (each for each in FEATURES if each.kind in ("bool", "category")):
-        values = rows.columns[column.name]
-        for value, count in Counter(values).most_common(SLICES_PER_FEATURE):
-            chosen = [row for row, each in enumerate(values) if each == value]
+        values = np.array(to_values(rows.columns[column.name], column), object)
+        codes, known = pd.factorize(values, use_na_sentinel=False)
+        for code, count in Counter(codes.tolist()).most_common(SLICES_PER_FEATURE):
+            chosen = np.flatnonzero(codes == code)
             targets = [rows.targets[row] for row in chosen]
-            found = metrics_of(predictions.part(np.array(chosen)), targets)
+            found = metrics_of(predictions.part(chosen), targets)
+            value = None if known[code] != known[code] else known[code]
             slices.append(Slice(feature=column.name, value=value, rows=count, metrics=found))
     return slices
 
 
 def observe(history: History) -> dict[str, Observed]:
     """The distribution of each feature and of the target."""
-    columns = {**history.columns, TARGET.name: history.targets}
-    return {each.name: _observe([*columns[each.name]], each) for each in (*FEATURES, TARGET)}
+    columns = {**to_arrays(history.columns), TARGET.name: history.targets}
+    return {each.name: _observe(columns[each.name], each) for each in (*FEATURES, TARGET)}
 
 
-def _observe(values: list[Any], column: Column) -> Observed:
-    present = [value for value in values if value is not None]
-    observed = Observed(missing=1 - len(present) / len(values))
-    if present and column.kind in ("float", "int"):
-        observed.quantiles = np.quantile(np.array(present, float), np.linspace(0, 1, 11)).tolist()
-    elif present:
-        frequent = Counter(map(text_of, present)).most_common(SHARES_PER_FEATURE)
-        observed.shares = {name: count / len(values) for name, count in frequent}
-    return observed
+def _observe(values: Any, column: Column) -> Observed:
+    if column.kind in ("float", "int", "datetime"):
+        numbers = np.asarray(values, dtype=np.float64)
+        present = numbers[~np.isnan(numbers)]
+        quantiles = np.quantile(present, np.linspace(0, 1, 11)).tolist() if len(present) else None
+        return Observed(missing=1 - len(present) / len(values), quantiles=quantiles)
+    counts = Counter(map(text_of, to_values(values, column)))
+    missing = counts.pop("", 0)
+    frequent = counts.most_common(SHARES_PER_FEATURE)
+    shares = {name: count / len(values) for name, count in frequent} or None
+    return Observed(missing=missing / len(values), shares=shares)

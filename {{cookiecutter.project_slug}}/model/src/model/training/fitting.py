@@ -1,23 +1,38 @@
 """A pipeline fitted to a history, and the best constant prediction beside it."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+import pandas as pd
 
 from model.columns import text_of, to_arrays
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine, to_frame
+from model.errors import explained
 from model.training.history import History
 
+REMEDY = "correct `build_pipeline` in model/src/model/pipeline.py"
 
-def fit(pipeline: Pipeline, history: History) -> SklearnEngine:
-    """The pipeline fitted to these rows, which may lack some of the classes to predict."""
-    frame = to_frame(to_arrays(history.columns))
-    # Gradient boosting cannot bin a column without any value. A constant says as little.
-    empty = [name for name in frame if frame[name].isna().all()]
-    pipeline.fit(frame.fillna(dict.fromkeys(empty, 0.0)), np.array(history.targets))
+
+def fit(pipeline: Any, history: History) -> SklearnEngine:
+    """The pipeline fitted to these rows, which may lack some of the classes to predict.
+
+    Raises:
+        ModelError: it cannot be fitted to them.
+    """
+    with explained("the pipeline cannot be fitted", REMEDY, kinds=(Exception,)):
+        pipeline.fit(training_frame(history), np.array(history.targets))
     return SklearnEngine(pipeline, history.classes)
+
+
+def training_frame(history: History) -> pd.DataFrame:
+    """The rows as a pipeline gets them.
+
+    Gradient boosting cannot bin a column without any value; a constant says as little.
+    """
+    constants = {name: np.zeros(len(history)) for name in history.empty}
+    return to_frame({**to_arrays(history.columns), **constants})
 
 
 def fallback_of(history: History) -> Predictions:

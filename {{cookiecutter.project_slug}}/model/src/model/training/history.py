@@ -1,4 +1,4 @@
-"""The rows to learn from: a CSV file, read into typed columns, oldest first.
+"""The rows to learn from: a CSV file, read into typed columns.
 
 The header names the columns, in any order. The inputs and the target must be among them, but for
 inputs that may be missing; any other column is ignored. An empty cell is a missing value. What
@@ -7,15 +7,19 @@ inputs that may be missing; any other column is ignored. An empty cell is a miss
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from contract import INPUTS, TARGET
+import numpy as np
+import numpy.typing as npt
+
+from contract import FEATURES, INPUTS, TARGET
 from model.artifacts.manifest import Data
-from model.columns import Columns, add_derived, text_of, to_values
+from model.columns import Array, Columns, add_derived, text_of, to_arrays, to_values
 from model.errors import ModelError, explained
+from model.pipeline import SPLIT
 from model.tables.cells import check_columns, read_columns
 from model.tables.reading import CsvTable
 from model.training.provenance import describe_data
@@ -26,11 +30,13 @@ class History:
     """Rows whose target is known.
 
     Attributes:
-        columns: each feature's float, int, bool or str per row; None where it is missing.
+        columns: the features.
         targets: the target's float, bool or str per row.
         data: where the rows come from.
         warning: what is to be corrected about that, if anything.
         classes: of a classification, by name and in order; a part has those of the whole.
+        split: how the rows to judge a model on are chosen, as `SPLIT` in `model.pipeline` has it.
+        keys: the values of the column that is split by, if it is split by one.
     """
 
     columns: Columns
@@ -38,6 +44,8 @@ class History:
     data: Data
     warning: str | None = None
     classes: Sequence[str] = ()
+    split: str = "order"
+    keys: Sequence[Any] | Array = ()
 
     def __post_init__(self) -> None:
         if TARGET.kind != "float" and not self.classes:
@@ -48,16 +56,36 @@ class History:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def part(self, start: int, stop: int) -> "History":
-        """The rows from `start` up to but without `stop`."""
-        columns = {name: values[start:stop] for name, values in self.columns.items()}
-        return History(columns, self.targets[start:stop], self.data, classes=self.classes)
+    @property
+    def empty(self) -> list[str]:
+        """The features, categories aside, that have no value in any row."""
+        numbers = [each.name for each in FEATURES if each.kind != "category"]
+        return [name for name in numbers if all(map(_is_missing, self.columns[name]))]
+
+    def part(self, rows: npt.NDArray[np.intp]) -> "History":
+        """Some of the rows, by their numbers and in that order."""
+        columns = {name: _chosen(values, rows) for name, values in self.columns.items()}
+        targets, keys = _chosen(self.targets, rows), self.keys
+        keys = _chosen(keys, rows) if len(keys) else keys
+        return replace(self, columns=columns, targets=targets, keys=keys)
 
 
-def read_history(path: Path) -> History:
-    """The rows of a CSV file, oldest first; raises ModelError, naming a fault's line and column."""
-    known = (*INPUTS, TARGET)
-    values: dict[str, list[Any]] = {column.name: [] for column in known}
+def _chosen(values: Any, rows: npt.NDArray[np.intp]) -> Any:
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def read_history(path: Path, split: str = SPLIT) -> History:
+    """The rows of a CSV file; raises ModelError, naming a fault's line and column.
+
+    Where the file lacks the column that the rows are to be split by, they are split as they stand.
+    """
+    known, by = (*INPUTS, TARGET), split.partition(":")[2]
+    parts: dict[str, list[Array]] = {column.name: [] for column in known}
+    keys: Any = []
     with explained(path):
         table = CsvTable(path, list(values))
         check_columns(table.schema, known)
@@ -71,15 +99,19 @@ def read_history(path: Path) -> History:
                 where = ", ".join(filter(None, (str(path), f"line {line}", faults[first][0])))
                 raise ModelError(f"{where}: {faults[first][1]}")
             for column in known:
-                values[column.name] += to_values(arrays[column.name], column)
-    targets = values.pop(TARGET.name)
-    try:
-        columns = add_derived(values)
-    except Exception as error:  # whatever the team's own function raises
-        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ModelError(f"{path}: a derived feature: {fault}") from error
+                parts[column.name].append(arrays[column.name])
+            if by in table.schema.names:
+                keys += batch.cells[by].to_pylist()
+    arrays = {name: np.concatenate(part) if part else np.empty(0) for name, part in parts.items()}
+    targets = [*to_values(arrays.pop(TARGET.name), TARGET)]
+    with explained(f"{path}: a derived feature", kinds=(Exception,)):
+        columns = to_arrays(add_derived(arrays))
     data, warning = describe_data(path, digest, len(targets))
-    absent = [column.name for column in INPUTS if column.name not in table.schema.names]
-    if absent:
-        warning = "; ".join(filter(None, (warning, f"{path} has no column {', '.join(absent)}")))
-    return History(columns, targets, data, warning)
+    keys = columns.get(by, keys)
+    warnings = [warning] if warning else []
+    if absent := [column.name for column in INPUTS if column.name not in table.schema.names]:
+        warnings.append(f"{path} has no column {', '.join(absent)}")
+    if by and not len(keys):
+        warnings.append(f"{path} has no column {by} to split by; the rows are split as they stand")
+        split = "order"
+    return History(columns, targets, data, "; ".join(warnings) or None, split=split, keys=keys)

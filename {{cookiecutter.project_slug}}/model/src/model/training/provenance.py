@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
-from model.artifacts.manifest import Code, Data
+from model.artifacts.manifest import PACKAGES, Code, Data
 from model.errors import FAULTS, explained
 
-PACKAGES = ("scikit-learn", "numpy", "pandas", "joblib", "skl2onnx", "onnx", "onnxruntime")
 GIT_TIMEOUT_SECONDS = 10
 
 
@@ -44,9 +46,26 @@ def describe_code() -> Code | None:
         return None
 
 
-def installed_packages() -> dict[str, str]:
-    """The versions of the packages that an artifact depends on, as installed here."""
-    return {name: installed(name) for name in PACKAGES}
+def packages_of(pipeline: Any) -> dict[str, str]:
+    """The versions of the packages that a version of this pipeline depends on, as installed here.
+
+    Those that every version is made with, then those of its parameters' classes and functions.
+    """
+    modules = {each.partition(".")[0] for each in _modules(pipeline)} - {"model", "contract"}
+    found = packages_distributions()
+    others = {name for module in modules for name in found.get(module, ())} - {*PACKAGES}
+    return {name: installed(name) for name in (*PACKAGES, *sorted(others))}
+
+
+def _modules(value: Any) -> Iterator[str]:
+    """The modules that a parameter's own class or function comes from, and those within it."""
+    yield getattr(value, "__module__", None) or type(value).__module__
+    if isinstance(value, (list, tuple)):
+        inner: Iterable[Any] = value
+    else:
+        inner = value.get_params(deep=False).values() if hasattr(value, "get_params") else ()
+    for each in inner:
+        yield from _modules(each)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -2,18 +2,19 @@
 
 import hashlib
 import io
+import pickle
 import platform
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import joblib
-from sklearn.pipeline import Pipeline
 
 from contract import FEATURES, TARGET, signature
 from model.artifacts.manifest import MODEL_FILE, ONNX_FILE, TASK, Compilation, Manifest, SelfTest
 from model.artifacts.verification import version_of
-from model.columns import to_arrays
+from model.columns import to_arrays, to_values
 from model.compiling.compiler import compile_pipeline
 from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError
@@ -21,53 +22,62 @@ from model.pipeline import build_pipeline
 from model.training.evaluation import judge, observe
 from model.training.fitting import fallback_of, fit
 from model.training.history import History
-from model.training.provenance import describe_code, installed_packages
+from model.training.provenance import describe_code, packages_of
+from model.training.search import choose
+from model.training.splitting import past_and_later
 
 MIN_ROWS = 20
-PAST_SHARE = 0.8
 SELF_TEST_ROWS = 8
-STEPS = ("judge on the later part", "fit to all rows", "compile and compare", "describe")
+STEPS = (
+    "choose among the candidates",
+    "judge on the later part",
+    "fit to all rows",
+    "compile and compare",
+    "describe",
+)
 
 
 def train(
     history: History,
     on_step: Callable[[str], None] = lambda name: None,
     *,
-    build: Callable[[], Pipeline] = build_pipeline,
+    build: Callable[[], Any] = build_pipeline,
     compiled: bool = True,
 ) -> tuple[Manifest, dict[str, bytes]]:
     """A new version: its manifest and its files.
 
-    A model of the first 80 % of the rows is judged on the rest. The version itself is fitted to all
-    rows, with the same settings, and so is expected to be as good or better.
+    A model of about 80 % of the rows is judged on the rest. The version itself is fitted to all
+    rows, with the same settings, and so is expected to be as good or better. Where `build` makes a
+    search, both are of the candidate that is best on the 80 %.
 
     Args:
-        history: at least 20 rows, oldest first.
+        history: at least 20 rows.
         on_step: called with the name of each of the `STEPS` as it begins.
 
     Raises:
-        ModelError: the rows are too few, or of one class only.
+        ModelError: the rows are too few or of one class only, or the pipeline fails on them.
     """
     if len(history) < MIN_ROWS:
         few = f"{len(history)} rows are too few to learn from"
         raise ModelError(f"{few}; {MIN_ROWS} is least: add rows to the history")
     if history.classes and len(set(history.targets)) < 2:
         raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")
+    _dumped(build())  # what cannot be stored need not be fitted first
     on_step(STEPS[0])
-    split = int(PAST_SHARE * len(history))
-    evaluation = judge(build, history.part(0, split), history.part(split, len(history)))
+    past, later = map(history.part, past_and_later(history))
+    build, candidates = choose(build, past)
     on_step(STEPS[1])
-    reference = fit(build(), history)
-    buffer = io.BytesIO()
-    joblib.dump(reference.pipeline, buffer)
-    files = {MODEL_FILE: buffer.getvalue()}
+    evaluation = judge(build, past, later, candidates)
     on_step(STEPS[2])
+    reference = fit(build(), history)
+    files = {MODEL_FILE: _dumped(reference.pipeline)}
+    on_step(STEPS[3])
     graph, compilation = None, Compilation(reason="it was not to be compiled (--no-compile)")
     if compiled:
         graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
     if graph:
         files[ONNX_FILE] = graph
-    on_step(STEPS[3])
+    on_step(STEPS[4])
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = Manifest(
         version="",  # which follows from the rest
@@ -80,7 +90,7 @@ def train(
         data=history.data,
         code=describe_code(),
         python=platform.python_version(),
-        packages=installed_packages(),
+        packages=packages_of(reference.pipeline),
         evaluation=evaluation,
         fallback=fallback_of(history).rows()[0],
         observed=observe(history),
@@ -91,19 +101,34 @@ def train(
     return manifest.model_copy(update={"version": version_of(manifest)}), files
 
 
+def _dumped(pipeline: Any) -> bytes:
+    """The pipeline as joblib stores it; raises ModelError if it cannot be stored."""
+    buffer = io.BytesIO()
+    try:
+        joblib.dump(pipeline, buffer)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        fault = " ".join(re.sub(" at 0x[0-9a-f]+", "", str(error)).split())
+        remedy = "a lambda or a function within a function has no name to be loaded by"
+        raise ModelError(
+            f"the pipeline cannot be stored ({fault:.200}); {remedy}: name a function in a module"
+        ) from None
+    return buffer.getvalue()
+
+
 def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
     """Rows of the history, and one with all missing that may be and a category never seen."""
     rows = range(0, len(history), -(-len(history) // SELF_TEST_ROWS))
     columns: dict[str, list[Any]] = {}
     for column in FEATURES:
-        values = [history.columns[column.name][row] for row in rows]
+        values = [*to_values(history.columns[column.name][:: rows.step], column)]
         unseen = "never seen" if column.kind == "category" else values[0]
         columns[column.name] = [*values, None if column.optional else unseen]
     try:
         predictions = reference.predict(to_arrays(columns)).rows()
-    except ValueError as error:
+    except Exception as error:  # whatever the pipeline raises
         raise ModelError(
             "the pipeline fails on a row that the contract allows, with missing values or a"
-            f" category that was never seen ({error}); let `build_pipeline` handle it"
-        ) from error
+            f" category that was never seen ({' '.join(str(error).split()):.300}); let"
+            " `build_pipeline` handle it"
+        ) from None
     return SelfTest(columns=columns, predictions=predictions)

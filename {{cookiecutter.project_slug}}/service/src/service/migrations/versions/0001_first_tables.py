@@ -1,4 +1,4 @@
-{%- set types = {'float': 'sa.Double()', 'int': 'sa.BigInteger()', 'bool': 'sa.Boolean()', 'category': 'TEXT'} -%}
+{%- set types = {'float': 'sa.Double()', 'int': 'sa.BigInteger()', 'bool': 'sa.Boolean()', 'category': 'TEXT', 'datetime': 'MOMENT'} -%}
 {%- set plural = cookiecutter.__plural -%}
 {%- set kind = types[cookiecutter.__target_kind] -%}
 """The first tables."""
