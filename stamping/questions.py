@@ -37,9 +37,9 @@ def by_default(question: str, default: str, faults: Faults) -> str:
     return default
 
 
-def ask_target_kind(description: Description, table: Table, ask: Ask) -> str:
+def ask_target_kind(table: Table, ask: Ask) -> str:
     """Whether a target of few whole numbers is a number or a class; otherwise its kind."""
-    name, kind = description.target.name, description.target.kind
+    name, kind = table.target, table.kinds[table.target]
     values = sorted(set(table.columns[name])) if kind == "int" else []
     if not 0 < len(values) <= MOST_CLASSES:
         return kind
