@@ -141,6 +141,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
     lines = str(rejected.value).splitlines()
     for answer, (_, fault) in faults.items():
         assert any(line.startswith(f"{answer}: ") and fault in line for line in lines), answer
+    assert "Traceback" not in str(rejected.value)
     assert list(tmp_path.iterdir()) == []
 
 
