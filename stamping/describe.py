@@ -152,7 +152,8 @@ def _place_of(header: Sequence[str], target: str) -> int:
     found = found or places.get(name, [])
     if not found:
         raise Unfit(f"there is no column {short(target)}, only {', '.join(map(short, header))}")
-    if (len(places[name]) > 1 and found[0] != places[name][0]) or len(found) > 1:
+    first, *twins = places[name]
+    if len(found) > 1 or (twins and (header[first] != name or found[0] != first)):
         both = " and ".join(short(header[place]) for place in places[name][:2])
         raise Unfit(f"the target could be either of {both}, which become {name}; rename one")
     return found[0]

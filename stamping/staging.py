@@ -136,7 +136,7 @@ class Table:
             if not places:
                 header = ",".join(self._source.header)
                 yield f"has no column {short(name)} in its header {short(header)}"
-            elif name == self._target.name and len(places) > 1 and name != headers[0]:
+            elif name == self._target.name and places[1:] and headers[0] != short(name):
                 yield f"has two columns for the target: {' and '.join(headers)}; rename one"
 
     def _chunks(self, names: Iterable[str]) -> Iterator[Texts]:
