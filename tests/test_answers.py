@@ -141,8 +141,16 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
     lines = str(rejected.value).splitlines()
     for answer, (_, fault) in faults.items():
         assert any(line.startswith(f"{answer}: ") and fault in line for line in lines), answer
-    assert "Traceback" not in str(rejected.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_is_told_without_a_traceback(stamp: Stamp, tmp_path: Path) -> None:
+    with pytest.raises(StampFailed) as rejected:
+        stamp(tmp_path, features="Foo:float", history="none")
+    lines = str(rejected.value).split("\n")
+    assert "features: 'Foo' is no name of a column; write foo" in lines
+    assert len(lines) < 8
+    assert "Traceback" not in str(rejected.value)
 
 
 @pytest.mark.parametrize("slug", ["a/b", "../nearby/b", "{tmp}/absolute/b", "UPPER", "-"])
