@@ -52,8 +52,8 @@ def propose_split(
     left_out = left_out or {}
     features = {name: values for name, values in columns.items() if name != target}
     texts = {name: each for name, each in features.items() if kinds[name] == "category"}
-    may_group = [*left_out.items(), *((name, each) for name, each in texts.items() if is_id(each))]
-    hints = [hint for each in may_group if (hint := repeats(*each))]
+    ids = {name: each for name, each in texts.items() if is_id(each) or is_in_blocks(thin(each))}
+    hints = [hint for each in {**left_out, **ids}.items() if (hint := repeats(*each))]
     moments = [name for name in features if kinds[name] == "datetime"]
     if complete := [name for name in moments if name not in optional]:
         name, why = leading(complete, columns)
@@ -137,8 +137,6 @@ def signs_of_sorting(
             continue
         if is_sorted(few) if numeric else is_in_blocks(few):
             seen.append(f"the rows are sorted by {name}")
-            if name != target and not numeric and len(set(values)) >= FEWEST_GROUPS:
-                seen.append(by_group(name))
         elif distance <= by_chance:
             continue
         elif name != target:
@@ -236,14 +234,12 @@ def repeats(name: str, values: Values) -> str | None:
     """The word on a column like an id whose values come back in other rows; None for others."""
     known = [value for value in values if value not in (None, "")]
     distinct = len(set(known))
-    if not FEWEST_GROUPS <= distinct <= 0.8 * len(known):
+    if 2 * len(known) < len(values) or not FEWEST_GROUPS <= distinct <= 0.8 * len(known):
         return None
-    return f"{name} has {distinct:,} values in {len(known):,} rows; {by_group(name)}"
-
-
-def by_group(name: str) -> str:
-    """What else may be said as `split`, and when."""
-    return f"if rows of the same {name} are alike, say group:{name}, which keeps them on one side"
+    return (
+        f"{name} has {distinct:,} values in {len(known):,} rows; if rows of the same {name} are"
+        f" alike, say group:{name}, which keeps them on one side"
+    )
 
 
 def only_later(values: Values) -> list[Any]:

@@ -178,18 +178,21 @@ def test_what_is_asked_is_done(write: Write) -> None:
 
 
 def test_a_wrong_answer_is_asked_again(write: Write) -> None:
-    path = write()
+    code = [f"A{row}" if row else "" for row in range(ROWS)]
+    path = write(at=["", *["2026-05-01", "2026-05-02"] * 59, ""], code=code)
     typed = {
         "red": "number or class",  # of the kind
         "number": "",
         "bouquet": "no feature is called bouquet",
-        "colour, Alcohol %": "one feature has to stay",
+        "colour, at, Alcohol %": "one feature has to stay",
         "none": "",
         "random": "'random' is none of order, shuffled",
         "group:cellar": "there is no column cellar",
         "time:colour": "which has no order in time",
-        "time:X": "no name of a column",
-        "shuffled": "",
+        "time:Quality": "'quality' is the target",
+        "time:at": "'at' may be missing, and every row has to be placed",
+        "group:code": "code is missing in some rows, and every row has to be placed",
+        "time:X": "",
         "🍷": "neither a letter",
         "w" * 41: "longer than 40",
         "Wine": "",
@@ -205,7 +208,7 @@ def test_a_wrong_answer_is_asked_again(write: Write) -> None:
     for fault in filter(None, typed.values()):
         assert fault in result.output
     answers = json.loads(result.stdout.splitlines()[-1])
-    assert (answers["target"], answers["split"]) == ("quality:int", "shuffled")
+    assert (answers["target"], answers["split"]) == ("quality:int", "time:x")
     assert (answers["entity"], answers["team"]) == ("bottle", "cellar")
 
 
