@@ -152,8 +152,7 @@ def _place_of(header: Sequence[str], target: str) -> int:
     found = found or places.get(name, [])
     if not found:
         raise Unfit(f"there is no column {short(target)}, only {', '.join(map(short, header))}")
-    first, *twins = places[name]
-    if len(found) > 1 or (twins and (header[first] != name or found[0] != first)):
+    if len(places[name]) > 1 and (header.count(name) != 1 or header[found[0]] != name):
         both = " and ".join(short(header[place]) for place in places[name][:2])
         raise Unfit(f"the target could be either of {both}, which become {name}; rename one")
     return found[0]

@@ -132,12 +132,13 @@ class Table:
     def _header_faults(self) -> Iterator[str]:
         for name in self._kinds:
             places = self._places.get(name, [])
-            headers = [short(self._source.header[place]) for place in places]
+            headers = [self._source.header[place] for place in places]
             if not places:
                 header = ",".join(self._source.header)
                 yield f"has no column {short(name)} in its header {short(header)}"
-            elif name == self._target.name and places[1:] and headers[0] != short(name):
-                yield f"has two columns for the target: {' and '.join(headers)}; rename one"
+            elif name == self._target.name and len(places) > 1 and headers.count(name) != 1:
+                both = " and ".join(map(short, headers[:2]))
+                yield f"has two columns for the target: {both}; rename one"
 
     def _chunks(self, names: Iterable[str]) -> Iterator[Texts]:
         for chunk in self._source.chunks():

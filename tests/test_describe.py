@@ -155,6 +155,7 @@ def test_of_a_name_that_stands_twice_the_first_is_taken(tmp_path: Path) -> None:
         ({"late": cells("yes")}, "late", "always 'yes'"),
         ({"late": [f"A{n}" for n in range(ROWS)]}, "late", "another text in nearly every row"),
         ({"Late": cells(1, 2)}, "Late", "could be either of 'late' and 'Late'"),
+        ({"a b": cells(1, 2, 3), "A.b": cells(1, 2, 3)}, "a b", "either of 'a b' and 'A.b'"),
         ({"late": cells("2024-01-01", "2024-01-02")}, "late", "predict how long it is until then"),
         ({"good": cells(1)}, "late", "no column left to be a feature"),
     ],

@@ -107,6 +107,10 @@ def test_first_cell_that_does_not_fit_is_named(column: str, cell: str) -> None:
             to_csv([[*HEADER[:4], "Outcome", "OUTCOME"]], [[*r, "1"] for r in rows()]).encode(),
             "has two columns for the target: 'Outcome' and 'OUTCOME'",
         ),
+        (
+            to_csv([[*HEADER, "outcome"]], [[*r, "1"] for r in rows()]).encode(),
+            "has two columns for the target: 'outcome' and 'outcome'",
+        ),
         (to_csv([HEADER], rows(49)).encode(), "has 49 rows"),
         (to_csv([HEADER], [[*row[:4], "a"] for row in rows()]).encode(), "one class only, 'a'"),
     ],
@@ -491,3 +495,9 @@ def test_what_is_no_file_is_said_in_one_line(path: str) -> None:
     (fault,) = all_faults(answers)
     assert fault.startswith("history: there is no file")
     assert "\n" not in fault
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_target_whose_header_is_its_name_goes_before_others() -> None:
+    table = [[*row, "1"] for row in rows()]
+    assert faults(to_csv([[*HEADER, "OUTCOME"]], table).encode()) == []

@@ -102,8 +102,8 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
 
 def test_a_header_is_read_as_the_name_that_it_becomes(tmp_path: Path) -> None:
     header = [name.upper().replace("_", ". ") for name in NAMES]
-    read = read_history(write(tmp_path / "history.csv", header, *cells()))
-    assert (read.columns, read.targets) == (make_history(4).columns, make_history(4).targets)
+    read, history = read_history(write(tmp_path / "history.csv", header, *cells())), make_history(4)
+    assert (values_in(read), read.targets) == (history.columns, history.targets)
 
 
 @pytest.mark.parametrize(
