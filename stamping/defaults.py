@@ -14,7 +14,8 @@ ANYTHING = "case"
 def project_name_of(stem: str) -> str:
     """For people: `penguins_raw` is `Penguins Raw`."""
     words = name_of(stem).strip("_").split("_")
-    return " ".join(map(str.capitalize, words))[: LONGEST_TEXT["project_name"]].strip()
+    name = " ".join(map(str.capitalize, words))[: LONGEST_TEXT["project_name"]].strip()
+    return name if len(name) > 1 else f"{name} Project"
 
 
 def entity_of(stem: str) -> str:

@@ -1,6 +1,7 @@
 """Features that alone predict the target almost perfectly, and so may be made from it."""
 
 import bisect
+import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ class Leak:
     feature: str
     metric: str
     value: float
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        return (
+            f"{self.feature} alone predicts the target almost perfectly"
+            f" ({self.metric} {self.value:.3f}): is it made from it, or known only afterwards?"
+        )
 
 
 def find_leaks(kinds: Mapping[str, str], columns: Mapping[str, Values], target: str) -> list[Leak]:
@@ -66,12 +74,13 @@ def accuracy(values: Values, numeric: bool, truth: Values) -> float:
 def held_out(
     values: Values, numeric: bool, truth: Values, guess: Callable[[Pairs, Any], Any]
 ) -> Pairs:
-    """Each outcome with the guess for it, learnt on every second row for the others, and back.
+    """Each outcome with the guess for it, learnt on half of the rows for the others, and back.
 
     A guess comes from the rows with the same label, or with the nearest numbers, five at least; and
     from all rows where there are not as many.
     """
     rows = list(zip(values, truth, strict=True))
+    random.Random(0).shuffle(rows)  # since rows may come in pairs
     compared = []
     for learnt, asked in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
         groups: dict[Any, Pairs] = defaultdict(list)

@@ -9,15 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from stamping.describe import Unfit, describe
-from stamping.describing import lines, path_of
-from stamping.leaks import find_leaks
+from stamping.describing import findings, lines, path_of
 from stamping.names import TEMPLATE
-from stamping.order import propose_split
 from stamping.questions import (
     Ask,
     ask_left_out,
@@ -71,23 +70,18 @@ def answers_for(path: Path, target: str, ask: Ask) -> dict[str, str]:
     found = describe(path, target)
     click.echo("\n  ".join(lines(found)))
     table = values_of(found)
-    name = found.target.name
-    kinds = table.kinds | {name: ask_target_kind(found, table, ask)}
-    proposal = propose_split(kinds, table.columns, name, table.left_out, table.optional)
-    click.echo(f"\nsplit: {proposal.split} is proposed")
-    for reason in proposal.reasons:
-        click.echo(f"  {reason}")
-    for leak in find_leaks(kinds, table.columns, name):
-        click.echo(f"\nWARNING: {leak}")
-    click.echo()
+    kind = ask_target_kind(table, ask)
+    table = replace(table, kinds=table.kinds | {table.target: kind})
+    split, remarks = findings(table)
+    click.echo("\n".join(["", *remarks, ""]))
     left_out = ask_left_out(found, ask)
     features = [str(each.field) for each in found.features if each.name not in left_out]
     answers = {
         **found.answers(),
         "features": " ".join(features),
-        "target": f"{name}:{kinds[name]}",
+        "target": f"{table.target}:{kind}",
     }
-    answers["split"] = ask_split(answers, table, proposal.split, ask)
+    answers["split"] = ask_split(answers, table, split, ask)
     return {**answers, **ask_names(path.stem, ask)}
 
 

@@ -52,8 +52,8 @@ def propose_split(
     left_out = left_out or {}
     features = {name: values for name, values in columns.items() if name != target}
     texts = {name: each for name, each in features.items() if kinds[name] == "category"}
-    may_group = [*left_out.items(), *((name, each) for name, each in texts.items() if is_id(each))]
-    hints = [hint for each in may_group if (hint := repeats(*each))]
+    ids = {name: each for name, each in texts.items() if is_id(each) or is_in_blocks(thin(each))}
+    hints = [hint for each in {**left_out, **ids}.items() if (hint := repeats(*each))]
     moments = [name for name in features if kinds[name] == "datetime"]
     if complete := [name for name in moments if name not in optional]:
         name, why = leading(complete, columns)
@@ -132,12 +132,13 @@ def signs_of_sorting(
     for name, values in columns.items():
         numeric = kinds[name] in NUMERIC
         few = thin(values)
-        if not differs(few, numeric, CHANCE / len(columns)):
+        distance, by_chance = shift(few, numeric, CHANCE / len(columns))
+        if distance <= GROSS:
             continue
         if is_sorted(few) if numeric else is_in_blocks(few):
             seen.append(f"the rows are sorted by {name}")
-            if name != target and not numeric and len(set(values)) >= FEWEST_GROUPS:
-                seen.append(by_group(name))
+        elif distance <= by_chance:
+            continue
         elif name != target:
             differing.append(name)
         elif not new:
@@ -148,26 +149,27 @@ def signs_of_sorting(
     return seen
 
 
-def differs(values: Values, numeric: bool, chance: float) -> bool:
-    """Whether the last fifth is grossly unlike the rest, and more than by this chance.
+def shift(values: Values, numeric: bool, chance: float) -> tuple[float, float]:
+    """How unlike the rest the last fifth is, from 0 to 1, and the most to expect in random order.
 
     Numbers by the distance of Kolmogorov and Smirnov with its asymptotic bound. Labels by the total
     variation distance, whose mean is at most sqrt(k s) / 2 for k labels and s = 1/n + 1/m, and
     which McDiarmid's inequality keeps within sqrt(log(1 / chance) s / 2) of it.
+
+    Args:
+        chance: that the distance is larger in random order.
     """
     earlier, later = parts(values)
     if not earlier:
-        return False
+        return 0.0, 1.0
     spread = 1 / len(earlier) + 1 / len(later)
     bound = math.sqrt(math.log(2 / chance) * spread / 2)
     if numeric:
-        distance = kolmogorov_smirnov(earlier, later)
-    else:
-        before, after = Counter(earlier), Counter(later)
-        labels = before.keys() | after.keys()
-        distance = sum(abs(before[x] / len(earlier) - after[x] / len(later)) for x in labels) / 2
-        bound += math.sqrt(len(labels) * spread) / 2
-    return distance > max(GROSS, bound)
+        return kolmogorov_smirnov(earlier, later), bound
+    before, after = Counter(earlier), Counter(later)
+    labels = before.keys() | after.keys()
+    distance = sum(abs(before[x] / len(earlier) - after[x] / len(later)) for x in labels) / 2
+    return distance, bound + math.sqrt(len(labels) * spread) / 2
 
 
 def kolmogorov_smirnov(one: Values, other: Values) -> float:
@@ -232,14 +234,12 @@ def repeats(name: str, values: Values) -> str | None:
     """The word on a column like an id whose values come back in other rows; None for others."""
     known = [value for value in values if value not in (None, "")]
     distinct = len(set(known))
-    if not FEWEST_GROUPS <= distinct <= 0.8 * len(known):
+    if 2 * len(known) < len(values) or not FEWEST_GROUPS <= distinct <= 0.8 * len(known):
         return None
-    return f"{name} has {distinct:,} values in {len(known):,} rows; {by_group(name)}"
-
-
-def by_group(name: str) -> str:
-    """What else may be said as `split`, and when."""
-    return f"if rows of the same {name} are alike, say group:{name}, which keeps them on one side"
+    return (
+        f"{name} has {distinct:,} values in {len(known):,} rows; if rows of the same {name} are"
+        f" alike, say group:{name}, which keeps them on one side"
+    )
 
 
 def only_later(values: Values) -> list[Any]:

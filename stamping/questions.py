@@ -9,6 +9,7 @@ from stamping.answers import entity_faults, slug_faults, split_faults, text_faul
 from stamping.defaults import entity_of, project_name_of
 from stamping.describe import Description
 from stamping.jinja import plural
+from stamping.names import name_of
 from stamping.values import Table
 
 MOST_CLASSES = 10
@@ -37,9 +38,9 @@ def by_default(question: str, default: str, faults: Faults) -> str:
     return default
 
 
-def ask_target_kind(description: Description, table: Table, ask: Ask) -> str:
+def ask_target_kind(table: Table, ask: Ask) -> str:
     """Whether a target of few whole numbers is a number or a class; otherwise its kind."""
-    name, kind = description.target.name, description.target.kind
+    name, kind = table.target, table.kinds[table.target]
     values = sorted(set(table.columns[name])) if kind == "int" else []
     if not 0 < len(values) <= MOST_CLASSES:
         return kind
@@ -75,16 +76,24 @@ def words_of(answer: str) -> list[str]:
 def ask_split(answers: dict[str, str], table: Table, default: str, ask: Ask) -> str:
     """How rows are split to judge the model."""
 
-    def faults(split: str) -> Iterable[str]:
-        yield from split_faults({**answers, "split": split})
+    def faults(answer: str) -> Iterable[str]:
+        split = named(answer)
         name = split.partition(":")[2]
-        if name and name not in table.columns | table.left_out:
-            yield f"there is no column {name}"
-        elif name in table.optional:
-            yield f"{name} is missing in some rows, and every row has to be placed"
+        found = [*split_faults({**answers, "split": split})]
+        if not found and name and name not in table.columns | table.left_out:
+            found.append(f"there is no column {name}")
+        elif not found and name in table.optional:
+            found.append(f"{name} is missing in some rows, and every row has to be placed")
+        return found
 
     question = "Split: order (oldest first), shuffled, time:column or group:column"
-    return ask(question, default, lambda split: dict.fromkeys(faults(split)))
+    return named(ask(question, default, faults))
+
+
+def named(split: str) -> str:
+    """The split with the name of its column where its header was said."""
+    way, colon, column = split.partition(":")
+    return f"{way}:{name_of(column)}" if colon and column else split
 
 
 def ask_names(stem: str, ask: Ask) -> dict[str, str]:

@@ -16,12 +16,14 @@ class Table:
     """Columns by name, in the order of the file, without the rows whose target is missing.
 
     Attributes:
+        target: the name of its column.
         kinds: of the features and of the target.
         columns: the same names; numbers, moments as seconds, booleans, texts; None where missing.
         left_out: the columns that are no features.
         optional: the columns in which a cell may be missing.
     """
 
+    target: str
     kinds: dict[str, str]
     columns: dict[str, list[Any]]
     left_out: dict[str, list[Any]]
@@ -38,14 +40,12 @@ def values_of(description: Description) -> Table:
     }
     read = used | other
     values: dict[str, list[Any]] = {name: [] for name in read}
-    step, skip = -(-description.rows // MOST_ROWS), 0
-    for chunk in description.chunks(list(read.values())):
+    for chunk in description.chunks(list(read.values()), -(-description.rows // MOST_ROWS)):
         for name, cells in chunk.items():
-            some = cells[skip::step]
-            known = {cell: READ[read[name].kind](cell) if cell else None for cell in set(some)}
-            values[name] += map(known.__getitem__, some)
-        skip = (skip - len(chunk[description.target.name])) % step
+            known = {cell: READ[read[name].kind](cell) if cell else None for cell in set(cells)}
+            values[name] += map(known.__getitem__, cells)
     return Table(
+        description.target.name,
         {name: each.kind for name, each in used.items()},
         {name: values[name] for name in used},
         {name: values[name] for name in other},

@@ -137,7 +137,7 @@ def test_a_table_gets_answers_that_are_accepted(
     assert all_faults(ANSWERS | rest | answers) == []
     said = capsys.readouterr().out
     assert "'X': left out, another whole number" in said
-    assert "split: order is proposed" in said
+    assert "split=order" in said
     assert "WARNING" not in said
 
 
@@ -178,17 +178,21 @@ def test_what_is_asked_is_done(write: Write) -> None:
 
 
 def test_a_wrong_answer_is_asked_again(write: Write) -> None:
-    path = write()
+    code = [f"A{row}" if row else "" for row in range(ROWS)]
+    path = write(at=["", *["2026-05-01", "2026-05-02"] * 59, ""], code=code)
     typed = {
-        "": "number",  # of the kind
+        "red": "number or class",  # of the kind
+        "number": "",
         "bouquet": "no feature is called bouquet",
-        "colour, Alcohol %": "one feature has to stay",
+        "colour, at, Alcohol %": "one feature has to stay",
         "none": "",
         "random": "'random' is none of order, shuffled",
         "group:cellar": "there is no column cellar",
         "time:colour": "which has no order in time",
-        "time:X": "",  # which the rule for names makes x
-        "shuffled": "",
+        "time:Quality": "'quality' is the target",
+        "time:at": "'at' may be missing, and every row has to be placed",
+        "group:code": "code is missing in some rows, and every row has to be placed",
+        "time:X": "",
         "🍷": "neither a letter",
         "w" * 41: "longer than 40",
         "Wine": "",
@@ -198,21 +202,20 @@ def test_a_wrong_answer_is_asked_again(write: Write) -> None:
         '"': "neither a letter",
         "cellar": "",
     }
-    typed["time:X"] = "no name of a column"
     ask = click.command()(lambda: click.echo(json.dumps(answers_for(path, "Quality", by_prompt))))
     result = CliRunner().invoke(ask, input="".join(f"{line}\n" for line in typed))
     assert result.exit_code == 0, result.output
-    for fault in filter(None, list(typed.values())[1:]):
+    for fault in filter(None, typed.values()):
         assert fault in result.output
     answers = json.loads(result.stdout.splitlines()[-1])
-    assert (answers["target"], answers["split"]) == ("quality:int", "shuffled")
+    assert (answers["target"], answers["split"]) == ("quality:int", "time:x")
     assert (answers["entity"], answers["team"]) == ("bottle", "cellar")
 
 
 def test_values_are_typed_and_thinned(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         Quality=["", *[f"{row}.5" for row in range(ROWS - 1)]],
-        at=["2026-05-01", *["2026-05-02T12:00:00Z"] * (ROWS - 1)],
+        at=["2026-05-01", *["2026-05-02T12:00:00Z"] * (ROWS - 2), "2026-05-03"],
         late=["", *["yes", "no"] * 59, "yes"],
     )
     table = values.values_of(describe(path, "Quality"))
@@ -221,9 +224,11 @@ def test_values_are_typed_and_thinned(write: Write, monkeypatch: pytest.MonkeyPa
         "colour": "category",
         "quality": "float",
         "late": "bool",
-    } | ({"at": "datetime"} if "at" in table.kinds else {})
+        "at": "datetime",
+    }
     assert table.columns["quality"] == [row + 0.5 for row in range(ROWS - 1)]
     assert table.columns["late"][:2] == [True, False]
+    assert table.columns["at"][-2:] == [1777723200.0, 1777766400.0]
     assert set(table.columns["colour"]) == {"red", "white", "rosé"}
     assert table.left_out["x"] == list(range(2, ROWS + 1))
     monkeypatch.setattr(values, "MOST_ROWS", 50)

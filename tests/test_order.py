@@ -43,7 +43,8 @@ def moments(rows: int = ROWS, step: float = 3600.0) -> list[float]:
     return [1.7e9 + step * row for row in range(rows)]
 
 
-@pytest.mark.parametrize("left_out", [{}, numbered()], ids=["plain", "numbered"])
+@pytest.mark.parametrize("rows", [50, ROWS])
+@pytest.mark.parametrize("is_numbered", [False, True])
 @pytest.mark.parametrize(
     ("by", "target", "sign"),
     [
@@ -54,8 +55,11 @@ def moments(rows: int = ROWS, step: float = 3600.0) -> list[float]:
         ("size", "price", "the rows are sorted by price|price is distributed quite differently"),
     ],
 )
-def test_a_sorted_table_is_shuffled(by: str, target: str, sign: str, left_out: Table) -> None:
-    proposal = propose_split(KINDS, sorted_by(by, table()), target, left_out)
+def test_a_sorted_table_is_shuffled(
+    by: str, target: str, sign: str, is_numbered: bool, rows: int
+) -> None:
+    left_out = numbered(rows) if is_numbered else {}
+    proposal = propose_split(KINDS, sorted_by(by, table(rows=rows)), target, left_out)
     assert proposal.split == "shuffled"
     assert any(any(each in reason for each in sign.split("|")) for reason in proposal.reasons)
     assert any("say order" in reason for reason in proposal.reasons)
