@@ -59,6 +59,11 @@ class Graph:
         columns = [self.add("Cast", each.full_name, to=kind) for each in operator.inputs]
         return self.add("Concat", *columns, axis=1)
 
+    def number(self, text: str, texts: list[str], numbers: list[int], other: int) -> str:
+        """The number of each text, and another for one that is not among them."""
+        keys: dict[str, Any] = {"keys_strings": texts, "values_int64s": numbers}
+        return self.add("LabelEncoder", text, op_domain=ML, default_int64=other, **keys)
+
     def forest(self, values: str, forest: Forest) -> str:
         """The sums of a forest, float64 [rows, targets].
 
@@ -153,14 +158,9 @@ def _one_hot(scope: Any, operator: Any, container: Any) -> None:
         rare = encoder.infrequent_categories_[index] if encoder._infrequent_enabled else None
         kept = [each for each in categories if rare is None or each not in rare]
         other = -1 if rare is None else len(kept)
-        number = graph.add(
-            "LabelEncoder",
-            text,
-            op_domain=ML,
-            keys_strings=categories,
-            values_int64s=[kept.index(each) if each in kept else other for each in categories],
-            default_int64=other if encoder.handle_unknown == "infrequent_if_exist" else -1,
-        )
+        numbers = [kept.index(each) if each in kept else other for each in categories]
+        unseen = other if encoder.handle_unknown == "infrequent_if_exist" else -1
+        number = graph.number(text, categories, numbers, unseen)
         columns = list(range(len(kept) + (rare is not None)))
         block = graph.add(
             "OneHotEncoder", number, op_domain=ML, op_version=1, cats_int64s=columns, zeros=1
@@ -206,14 +206,7 @@ def _target_encoder(scope: Any, operator: Any, container: Any) -> None:
     for index, text in enumerate(_single_columns(graph, operator)):
         categories = encoder.categories_[index].tolist()
         columns = encoder.encodings_[index * len(means) : (index + 1) * len(means)]
-        number = graph.add(
-            "LabelEncoder",
-            text,
-            op_domain=ML,
-            keys_strings=categories,
-            values_int64s=list(range(len(categories))),
-            default_int64=len(categories),
-        )
+        number = graph.number(text, categories, [*range(len(categories))], len(categories))
         table = graph.constant(TensorProto.DOUBLE, np.vstack([np.transpose(columns), means]))
         shape = graph.constant(TensorProto.INT64, [-1, len(means)])
         rows = graph.add("Gather", table, number, axis=0)
