@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace as Simple
 from typing import Any
@@ -11,16 +12,26 @@ from typing import Any
 import pytest
 from conftest import make_history, write_csv, write_provenance
 from conftest import train as train_small
-from test_training import contradicted
 
 from contract import INPUTS, TARGET, Prediction, golden
 from model import cli
 from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE
+from model.training.history import History
 
 ROWS = [json.dumps({each.name: row[each.name] for each in INPUTS}) for row in golden()[-1].features]
 Run = Callable[..., tuple[int, str, str]]
+
+
+def contradicted(rows: int = 60) -> History:
+    """A history in whose last fifth the target is another than what the past teaches."""
+    history = make_history(rows)
+    ends = sorted(history.targets)[:: rows - 1]
+    swapped = [ends[target == ends[0]] for target in history.targets]
+    if TARGET.kind == "float":
+        swapped = [100 - target for target in history.targets]
+    return replace(history, targets=history.targets[: rows * 4 // 5] + swapped[rows * 4 // 5 :])
 
 
 @pytest.fixture
@@ -50,7 +61,7 @@ def served(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def train(run: Run, path: Path, *options: str) -> tuple[str, str]:
     """What training on a file prints, and its warnings."""
-    status, out, err = run("train", "--data", str(path), "--no-compile", *options)
+    status, out, err = run("train", "--data", str(path), "--no-compile", "--force", *options)
     assert status == 0, err
     lines = err.splitlines()
     assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
@@ -72,7 +83,7 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert run("promote", second)[:2] == (0, f"current: {second}\n")
     assert json.loads(run("show", "--json")[1])["version"] == second
     assert json.loads(run("show", first, "--json")[1]) == trained
-    assert "unchanged" in train(run, history, "--force")[0]
+    assert "unchanged" in train(run, history)[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
     assert "run `make train`, or `model promote` another" in run("show")[2]
     assert run("promote", second)[0] == 0

@@ -12,6 +12,7 @@ import pytest
 from conftest import make_store
 
 from contract import FEATURES
+from model.columns import to_values
 from model.engines.loading import TOLERANCE, Model
 from model.pipeline import build_pipeline
 from model.training.history import History, read_history
@@ -28,12 +29,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 def history() -> History:
     """Rows of the history, from its first to its last."""
     whole = read_history(HISTORY)
-    rows = [*map(int, np.linspace(0, len(whole) - 1, min(len(whole), ROWS)))]
+    rows = np.linspace(0, len(whole) - 1, min(len(whole), ROWS)).astype(np.intp)
     if whole.classes:
-        targets = [whole.targets[row] for row in rows]
-        rows = [row for row in rows if targets.count(whole.targets[row]) >= FEWEST]
-    columns = {name: [values[row] for row in rows] for name, values in whole.columns.items()}
-    return History(columns, [whole.targets[row] for row in rows], whole.data)
+        targets = whole.part(rows).targets
+        rows = rows[[targets.count(target) >= FEWEST for target in targets]]
+    return whole.part(rows)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def allowed_rows(history: History, count: int) -> dict[str, list[Any]]:
     draw = random.Random(0)
     columns = {}
     for column in FEATURES:
-        cells = [draw.choice(history.columns[column.name]) for _ in range(count)]
+        values = to_values(history.columns[column.name], column)
+        cells = [draw.choice(values) for _ in range(count)]
         strange = [*[None] * column.optional, *["never seen"] * (column.kind == "category")]
         columns[column.name] = [
             draw.choice(strange) if strange and draw.random() < 0.2 else cell for cell in cells

@@ -117,7 +117,7 @@ DUMMY = DummyRegressor() if TARGET.kind == "float" else DummyClassifier()
 GRID: dict[str, list[Any]] = (
     {"strategy": ["constant", "median"], "constant": [1e9]}
     if TARGET.kind == "float"
-    else {"strategy": ["uniform", "prior"], "random_state": [0]}
+    else {"strategy": ["stratified", "prior"], "random_state": [0]}
 )
 
 
