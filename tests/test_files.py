@@ -32,6 +32,7 @@ contract/src/contract/prediction.py
 contract/src/contract/py.typed
 contract/src/contract/signature.py
 contract/src/contract/tensors.py
+contract/src/contract/timezone.py
 contract/src/contract/types.py
 contract/tests/strategies.py
 contract/tests/test_features.py
@@ -66,6 +67,8 @@ docs/adr/0016-a-derived-feature-is-written-once.md
 docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
 docs/adr/0019-one-reader-of-tables.md
+docs/adr/0020-the-default-pipeline.md
+docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/README.md
 docs/adr/measurements.md
@@ -97,6 +100,7 @@ model/src/model/engines/predictions.py
 model/src/model/engines/sklearn.py
 model/src/model/errors.py
 model/src/model/logs.py
+model/src/model/moments.py
 model/src/model/pipeline.py
 model/src/model/py.typed
 model/src/model/serving/__init__.py
@@ -115,8 +119,11 @@ model/src/model/tables/reading.py
 model/src/model/training/__init__.py
 model/src/model/training/evaluation.py
 model/src/model/training/fitting.py
+model/src/model/training/gate.py
 model/src/model/training/history.py
 model/src/model/training/provenance.py
+model/src/model/training/search.py
+model/src/model/training/splitting.py
 model/src/model/training/trainer.py
 model/tests/conftest.py
 model/tests/support.py
@@ -128,6 +135,7 @@ model/tests/test_compiling.py
 model/tests/test_history.py
 model/tests/test_pipeline.py
 model/tests/test_process.py
+model/tests/test_splitting.py
 model/tests/test_training.py
 pyproject.toml
 requirements-uv.txt

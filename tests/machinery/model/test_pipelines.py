@@ -104,7 +104,7 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
 
 
 def test_trees_of_too_many_nodes_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.compiling.converters.MOST_NODES", 3)
+    monkeypatch.setattr("model.compiling.graph.MOST_NODES", 3)
     history = make_history()
     reference = fit(build_small(), history)
     graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
