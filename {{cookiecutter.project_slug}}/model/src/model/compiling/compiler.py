@@ -7,7 +7,7 @@ from typing import Any
 from skl2onnx import convert_sklearn
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer
 
 from contract import FEATURES, MODEL_NAME
 from model.artifacts.manifest import Compilation
@@ -20,8 +20,6 @@ from model.engines.sklearn import SklearnEngine
 NUMBERS = (DoubleTensorType, FloatTensorType)
 """What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
 operators of ONNX Runtime exist for float32 only."""
-TEXTS = {each: {"locale": "C"} for each in (CountVectorizer, TfidfVectorizer)}
-"""Lower case is made by the one locale that is on every machine: right for ASCII."""
 
 
 def compile_pipeline(
@@ -65,13 +63,17 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
     types = {"category": StringTensorType, "datetime": DoubleTensorType}
     inputs = [(each.name, types.get(each.kind, numbers)([None, 1])) for each in FEATURES]
     register_boosting(pipeline)
+    options: dict[Any, Any] = {"zipmap": False} if hasattr(pipeline, "classes_") else {}
+    for step in pipeline.get_params().values():
+        if isinstance(step, CountVectorizer):  # TfidfVectorizer is one
+            options[type(step)] = {"locale": "C"}  # which every machine has
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = convert_sklearn(
             pipeline,
             name=MODEL_NAME,  # instead of a random one: the same rows make the same version
             initial_types=inputs,
-            options={**TEXTS, **({"zipmap": False} if hasattr(pipeline, "classes_") else {})},
+            options=options,
             custom_conversion_functions=CONVERTERS,
             custom_shape_calculators=SHAPES,
         )
