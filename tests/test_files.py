@@ -67,6 +67,7 @@ docs/adr/0016-a-derived-feature-is-written-once.md
 docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
 docs/adr/0019-one-reader-of-tables.md
+docs/adr/0020-the-default-pipeline.md
 docs/adr/0021-moments.md
 docs/adr/README.md
 docs/adr/measurements.md
@@ -133,6 +134,7 @@ model/tests/test_compiling.py
 model/tests/test_history.py
 model/tests/test_pipeline.py
 model/tests/test_process.py
+model/tests/test_splitting.py
 model/tests/test_training.py
 pyproject.toml
 requirements-uv.txt

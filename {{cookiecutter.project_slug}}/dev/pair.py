@@ -120,6 +120,8 @@ class Pair:
         known = subprocess.run(["model/.venv/bin/model", "versions"], check=False, stdout=PIPE)
         if known.returncode == 0 and not known.stdout.strip():
             self._do("model/.venv/bin/model", "train")
+        elif known.returncode == 0 and b"\n*" not in b"\n" + known.stdout:
+            self._do("model/.venv/bin/model", "show")  # which says that none is current
 
     def _do(self, *command: str) -> None:
         done = subprocess.run(command, check=False)

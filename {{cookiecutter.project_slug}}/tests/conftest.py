@@ -190,7 +190,7 @@ class Pair:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store with one version, trained on the history."""
     folder = tmp_path_factory.mktemp("store")
-    run("model", "train", MODEL_STORE=str(folder))
+    run("model", "train", "--force", MODEL_STORE=str(folder))
     return folder
 
 

@@ -51,5 +51,5 @@ def test_what_is_exported_is_predicted_for_and_learnt_from_as_it_was_served(
         for path in (ROOT / "data/history.csv", exported):
             with path.open(encoding="utf-8", newline="") as source:
                 writer.writerows(csv.DictReader(source))
-    run("model", "train", "--data", both, MODEL_STORE=str(retrained))
+    run("model", "train", "--data", both, "--force", MODEL_STORE=str(retrained))
     assert (retrained / "current").read_text() != (store / "current").read_text()

@@ -108,6 +108,22 @@ def test_a_pickle_needs_the_packages_that_made_it_and_a_graph_does_not(
         Model.load(made_by(folder, *package))
 
 
+def test_a_pickle_needs_the_other_packages_of_its_pipeline(
+    folder: Path, uncompiled_store: Store, tmp_path: Path
+) -> None:
+    def needs(folder: Path, **packages: str) -> Path:
+        edit(folder, lambda manifest: manifest["packages"].update(packages))
+        return folder
+
+    pickle = copy(uncompiled_store, tmp_path / "uncompiled")
+    Model.load(needs(pickle, pytest=f"{pytest.__version__.rpartition('.')[0]}.99"))
+    assert "made by pytest 1.0, and here it is " in refusal(needs(pickle, pytest="1.0"))
+    lost = needs(copy(uncompiled_store, tmp_path / "lost"), lost="1.0")
+    assert "made by lost 1.0, and here it is not installed" in refusal(lost)
+    assert "install lost 1.0" in refusal(lost)
+    Model.load(needs(folder, lost="1.0"))  # a graph needs none
+
+
 def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> None:
     manifest = store.read()
     files = {name: (store.folder() / name).read_bytes() for name in manifest.files}

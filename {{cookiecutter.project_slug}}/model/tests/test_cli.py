@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace as Simple
 from typing import Any
@@ -14,12 +15,23 @@ from conftest import train as train_small
 
 from contract import INPUTS, TARGET, Prediction, golden
 from model import cli
-from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
+from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE
+from model.training.history import History
 
 ROWS = [json.dumps({each.name: row[each.name] for each in INPUTS}) for row in golden()[-1].features]
 Run = Callable[..., tuple[int, str, str]]
+
+
+def contradicted(rows: int = 60) -> History:
+    """A history in whose last fifth the target is another than what the past teaches."""
+    history = make_history(rows)
+    ends = sorted(history.targets)[:: rows - 1]
+    swapped = [ends[target == ends[0]] for target in history.targets]
+    if TARGET.kind == "float":
+        swapped = [100 - target for target in history.targets]
+    return replace(history, targets=history.targets[: rows * 4 // 5] + swapped[rows * 4 // 5 :])
 
 
 @pytest.fixture
@@ -49,7 +61,7 @@ def served(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def train(run: Run, path: Path, *options: str) -> tuple[str, str]:
     """What training on a file prints, and its warnings."""
-    status, out, err = run("train", "--data", str(path), "--no-compile", *options)
+    status, out, err = run("train", "--data", str(path), "--no-compile", "--force", *options)
     assert status == 0, err
     lines = err.splitlines()
     assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
@@ -71,13 +83,56 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert run("promote", second)[:2] == (0, f"current: {second}\n")
     assert json.loads(run("show", "--json")[1])["version"] == second
     assert json.loads(run("show", first, "--json")[1]) == trained
-    assert "unchanged" in train(run, history)[0]
+    assert "unchanged" in train(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
     assert "run `make train`, or `model promote` another" in run("show")[2]
     assert run("promote", second)[0] == 0
     assert run("show")[0] == 0
     (tmp_path / ".env").write_text("MODEL_STORE=elsewhere\nOTHER=1\n")
     assert "elsewhere" in run("show")[2]
+
+
+def test_a_version_worse_than_its_baseline_becomes_current_by_force_alone(
+    run: Run, tmp_path: Path
+) -> None:
+    history = write_csv(tmp_path / "history.csv", contradicted())
+    command = ("train", "--data", str(history), "--no-compile")
+    status, out, err = run(*command)
+    (line,) = (line for line in err.splitlines() if not line.startswith("["))
+    version = out.split()[1]
+    assert (status, "(current)" in out) == (1, False)
+    assert line.startswith(f"model: version {version} is stored, but not the current one: its ")
+    assert "for a constant; " in line
+    assert "make train FORCE=1" in line
+    (known,) = run("versions")[1].splitlines()
+    assert known.startswith(f"  {version}")
+    assert f"{METRIC} " in known
+    assert "(baseline " in known
+    status, out, err = run("show")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert "no current version; run `make train`, or `model promote` one of" in err
+    assert run(*command, "--force")[0] == 0
+    assert run("versions")[1].startswith("* ")
+    status, out, _ = run(*command)
+    assert (status, "unchanged" in out) == (0, True)
+
+
+def test_what_derive_or_the_model_raises_for_a_row_is_told_in_one_line(
+    served: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> None:
+        raise ZeroDivisionError("of the\nteam's own")
+
+    broken = Simple(predict=failing)
+    for where, fake, what in (
+        ("model.columns.add_derived", failing, "a derived feature"),
+        ("model.engines.loading.Model.load", lambda path: broken, "the model fails on it"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, fake)
+            status, out, err = served("predict", ROWS[0])
+        assert (status, out) == (1, "")
+        assert err == f"model: row 1: {what}: ZeroDivisionError: of the team's own\n"
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, MANIFEST_FILE, DIGEST_FILE])

@@ -8,11 +8,10 @@ import onnx
 import pytest
 from conftest import build_small, make_history, make_store
 from onnx import numpy_helper
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from model.artifacts.manifest import MODEL_FILE, TASK
+from model.artifacts.manifest import MODEL_FILE
 from model.artifacts.store import Store
 from model.columns import to_arrays
 from model.compiling.compiler import convert

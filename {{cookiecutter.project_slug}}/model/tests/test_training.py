@@ -1,28 +1,34 @@
 """The same rows make the same version; every history that can be learnt from is learnt from."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from conftest import build_small, make_history, train
+from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from contract import FEATURES, INPUTS, TARGET, Prediction, signature
 from contract.types import EXACT
+from model.artifacts.manifest import METRIC, PACKAGES, Manifest
 from model.artifacts.store import Store
 from model.columns import add_derived, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
 from model.training.evaluation import metrics_of
 from model.training.fitting import fit
+from model.training.gate import objections
 from model.training.history import History
-from model.training.search import choose
+from model.training.provenance import packages_of
 from model.training.trainer import MIN_ROWS
 
 TASK = {"float": "regression", "bool": "binary", "category": "multiclass"}[TARGET.kind]
+DUMMY = DummyRegressor() if TASK == "regression" else DummyClassifier()
 FEW, MANY = {"float": (0.0, 7.0), "bool": (False, True), "category": ("a", "b")}[TARGET.kind]
 
 
@@ -51,9 +57,8 @@ def test_the_manifest_describes_the_version(store: Store) -> None:
 def test_a_version_is_judged_on_the_later_rows(store: Store) -> None:
     evaluation = store.read().evaluation
     assert evaluation
-    assert (evaluation.past, evaluation.later) == (96, 24)
-    metric = "mean_absolute_error" if TASK == "regression" else "log_loss"
-    assert evaluation.metrics[metric] < evaluation.baseline[metric]
+    assert (evaluation.split, evaluation.past, evaluation.later) == ("order", 96, 24)
+    assert evaluation.metrics[METRIC] < evaluation.baseline[METRIC]
     for column in FEATURES:
         rows = [each.rows for each in evaluation.slices if each.feature == column.name]
         assert sum(rows) == (24 if column.kind in ("bool", "category") else 0)
@@ -125,10 +130,52 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     assert np.isfinite(engine.predict(arrays).numbers).all()
 
 
+def judged(manifest: Manifest, metric: float, baseline: float) -> Manifest:
+    """The same, but that it was judged to be so good."""
+    assert manifest.evaluation
+    found = {"metrics": {METRIC: metric}, "baseline": {METRIC: baseline}}
+    return manifest.model_copy(update={"evaluation": manifest.evaluation.model_copy(update=found)})
+
+
+def test_a_version_that_is_worse_than_a_constant_or_the_current_one_is_objected_to(
+    store: Store,
+) -> None:
+    good, bad = judged(store.read(), 1.0, 2.0), judged(store.read(), 3.0, 2.0)
+    assert objections(good, None) == objections(good, good) == objections(good, bad) == []
+    (baseline,) = objections(bad, None)
+    assert baseline == f"its {METRIC} of 3 is worse than 2 for a constant"
+    first, second = objections(bad, good)
+    assert (first, good.version in second) == (baseline, True)
+    for other in ({"signature": "another"}, {"evaluation": None}):
+        assert objections(bad, good.model_copy(update=other)) == [baseline]
+    real = good.model_copy(update={"data": good.data.model_copy(update={"synthetic": False})})
+    assert objections(bad, real) == [baseline]
+    unknown = good.model_copy(update={"evaluation": None})
+    assert "could not be judged" in objections(unknown, None)[0]
+
+
+def test_features_of_one_value_or_none_are_known() -> None:
+    history = make_history(40)
+    same = {each.name: [history.columns[each.name][0]] * 40 for each in INPUTS[:1]}
+    none = {each.name: [None] * 40 for each in INPUTS[1:] if each.optional}
+    columns = add_derived({**history.columns, **same, **none})
+    manifest, _ = train(replace(history, columns=columns), build=lambda: DUMMY, compiled=False)
+    derived = [each.name for each in FEATURES if each not in INPUTS]
+    found = [name for name in manifest.uninformative if name not in derived]
+    assert found == [each for each in manifest.features if each in {*same, *none}]
+    manifest, _ = train(history, build=lambda: DUMMY, compiled=False)
+    assert not {*manifest.uninformative} - {*derived}
+
+
+def test_the_packages_of_the_parts_of_a_pipeline_are_recorded() -> None:
+    assert list(packages_of(around(picky))) == [*PACKAGES]
+    nested = ColumnTransformer([("all", around(orjson.dumps), [FEATURES[0].name])])
+    assert list(packages_of(nested)) == [*PACKAGES, "orjson"]
+
+
 def around(function: Any) -> Pipeline:
     """A pipeline of a function and the simplest of estimators."""
-    dummy = DummyRegressor() if TASK == "regression" else DummyClassifier()
-    return make_pipeline(FunctionTransformer(function), dummy)
+    return make_pipeline(FunctionTransformer(function), DUMMY)
 
 
 def picky(rows: Any) -> Any:
@@ -141,3 +188,33 @@ def picky(rows: Any) -> Any:
 def test_a_pipeline_that_fails_on_what_the_contract_allows_is_rejected() -> None:
     with pytest.raises(ModelError, match=r"allows.*unknown category.*build_pipeline"):
         train(make_history(), build=lambda: around(picky), compiled=False)
+
+
+def failing(rows: Any) -> Any:
+    """Fail on any rows."""
+    raise RuntimeError("of its\nown")
+
+
+@pytest.mark.parametrize(
+    ("function", "fault"),
+    [
+        (lambda rows: rows, r"cannot be stored \(.*lambda.*name a function in a module"),
+        (failing, "cannot be fitted: RuntimeError: of its own; correct `build_pipeline`"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_used_is_explained_in_one_line(function: Any, fault: str) -> None:
+    with pytest.raises(ModelError, match=fault) as caught:
+        train(make_history(), build=lambda: around(function), compiled=False)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def only_forty_eight(rows: Any) -> Any:
+    """Fail on other rows than the past of sixty."""
+    if len(rows) != 48:
+        raise RuntimeError("other rows")
+    return rows
+
+
+def test_a_pipeline_that_fails_on_the_later_rows_is_explained_in_one_line() -> None:
+    with pytest.raises(ModelError, match=r"^the pipeline cannot predict .*: RuntimeError: other"):
+        train(make_history(60), build=lambda: around(only_forty_eight), compiled=False)

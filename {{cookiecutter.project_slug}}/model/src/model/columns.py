@@ -1,6 +1,7 @@
 """Rows by column: how every part of this package passes them on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Columns = Mapping[str, Sequence[Any] | Array]
 """Each column's float, int, bool, str or datetime per row, None where it is missing; or the arrays
 that `to_arrays` makes of them."""
+
+
+@dataclass(frozen=True)
+class ByValueCount:
+    """For a `ColumnTransformer`: those of some columns with at least and at most so many values."""
+
+    names: Sequence[str]
+    least: float = 0
+    most: float = np.inf
+
+    def __call__(self, frame: Any) -> list[str]:
+        """Their names."""
+        return [name for name in self.names if self.least <= frame[name].nunique() <= self.most]
 
 
 def row_count(columns: Columns) -> int:

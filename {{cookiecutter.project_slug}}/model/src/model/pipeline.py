@@ -14,9 +14,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import {{ linear }}
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from contract import FEATURES
+from model.columns import ByValueCount
 from model.moments import CalendarFeatures
 
 NUMBERS = [column.name for column in FEATURES if column.kind in ("float", "int", "bool")]
@@ -53,8 +54,12 @@ def build_pipeline() -> GridSearchCV:
             {{ 'Ridge()' if regression else 'LogisticRegression(max_iter=1000)' }},
         ),
     ]
-    # Each category becomes the mean of the target among its rows, {{ 'a number' if regression else 'a share for each class' }}; one that was
-    # never seen the mean of all. Folds keep a row's own target out of the number that it gets.
+    # A column of zeros and ones for each value; the rare ones share one, with those never seen.
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+    )
+    # Of many values each becomes the {{ 'mean of the target' if regression else 'share of each class' }} among its rows. This is done in
+    # folds, so that no row's own target is part of what the row gets.
     means = TargetEncoder(
         target_type="{{ {'regression': 'continuous', 'binary': 'binary', 'multiclass': 'auto'}[cookiecutter.__task] }}",
         cv=KFold(5, shuffle=True, random_state=0),
@@ -63,7 +68,8 @@ def build_pipeline() -> GridSearchCV:
         [
             ("numbers", "passthrough", NUMBERS),
             ("moments", CalendarFeatures(), MOMENTS),
-            ("categories", means, CATEGORIES),
+            ("few values", one_hot, ByValueCount(CATEGORIES, most=32)),
+            ("many values", means, ByValueCount(CATEGORIES, least=33)),
         ]
     )
     pipeline = Pipeline([("columns", columns), ("estimator", candidates[0])])

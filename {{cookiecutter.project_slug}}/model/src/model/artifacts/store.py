@@ -36,7 +36,9 @@ class Store:
         if not version:
             remedy = "run `make train`"
             if known := self.versions():
-                remedy += f", or `model promote` one of those there, such as {known[-1].version}"
+                remedy += (
+                    f", or `model promote` one of `model versions`, such as {known[-1].version}"
+                )
             raise ModelError(f"{self.path}: no current version; {remedy}")
         if not self._holds(version):
             fault = f"the current version {version!r:.40} is not there"

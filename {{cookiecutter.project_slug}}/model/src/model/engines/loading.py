@@ -61,7 +61,8 @@ class Model:
         try:
             predicted = model.predict(test_rows(artifact.manifest))
         except Exception as error:  # whatever the libraries below raise for what they cannot run
-            fault = f"fails its self-test ({type(error).__name__}: {error})"
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            fault = f"fails its self-test ({words:.300})"
             raise ModelError(f"{path}: {fault}; run `make train`") from error
         # As `parity.relative_error` has it for what computes in float32.
         floor = TOLERANCE * float(np.abs(predicted.numbers).max(initial=0.0))

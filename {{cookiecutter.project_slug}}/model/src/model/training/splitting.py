@@ -55,6 +55,7 @@ def past_and_later(history: History) -> tuple[Rows, Rows]:
 def folds_of(past: History) -> list[tuple[Rows, Rows]]:
     """Pairs of rows to learn from and rows to be scored on, by the same rule as `past_and_later`.
 
+    Where earlier rows come first, the last four tenths are scored on, each after all before it.
     None from which nothing can be learnt: of one class, or with a feature that has no value yet.
     """
     how, rows = past.split.partition(":")[0], np.arange(len(past))
@@ -65,7 +66,8 @@ def folds_of(past: History) -> list[tuple[Rows, Rows]]:
     elif how == "shuffled":
         pairs = KFold(FOLDS, shuffle=True, random_state=0).split(rows)
     else:
-        pairs = TimeSeriesSplit(FOLDS).split(rows)
+        tenth = max(len(rows) // 10, 1)
+        pairs = TimeSeriesSplit(FOLDS - 1, test_size=tenth).split(rows)
     return [(train, test) for train, test in pairs if _is_enough(past.part(train), past)]
 
 

@@ -62,10 +62,10 @@ def train(
         raise ModelError(f"{few}; {MIN_ROWS} is least: add rows to the history")
     if history.classes and len(set(history.targets)) < 2:
         raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")
-    _dumped(build())  # what cannot be stored need not be fitted first
     on_step(STEPS[0])
     past, later = map(history.part, past_and_later(history))
     build, candidates = choose(build, past)
+    _dumped(build())  # what cannot be stored need not be fitted first
     on_step(STEPS[1])
     evaluation = judge(build, past, later, candidates)
     on_step(STEPS[2])
