@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench describe carry lock upgrade clean
+.PHONY: help demo test test-pipelines test-fast lint bench new describe carry lock upgrade clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,7 +14,10 @@ demo: .venv/ready ## stamp out the default project in build/ and run its demo, f
 	@$(MAKE) --no-print-directory -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv demo
 
 test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
-	.venv/bin/pytest
+	.venv/bin/pytest -m "not pipelines"
+
+test-pipelines: .venv/ready-to-test ## put ten pipelines into stamped-out projects, each taken to a green check: QQ min
+	.venv/bin/pytest tests/test_pipelines.py
 
 test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: 20 s
 	.venv/bin/pytest -m "not slow"
@@ -27,6 +30,11 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 
 bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
+
+OUT ?= ..
+
+new: .venv/ready ## CSV=history.csv TARGET=delay [OUT=..] [YES=1]: from your table to a trained project
+	@.venv/bin/python -m stamping.new "$(CSV)" "$(TARGET)" --out "$(OUT)" $(if $(YES),--yes)
 
 describe: .venv/ready ## CSV=history.csv TARGET=delay: print the cookiecutter command for your own history
 	@.venv/bin/python -m stamping.describing "$(CSV)" "$(TARGET)"

@@ -122,7 +122,7 @@ def name_faults(name: str, target: str) -> Iterator[str]:
     if not name:
         yield "a column without a name; write name:type"
     elif name != name_of(name):
-        yield f"{short(name)} is no name of a column (docs: names.py); write {name_of(name)}"
+        yield f"{short(name)} is no name of a column; write {name_of(name)}"
     elif name == f"expected_{target}":
         yield f"{short(name)} is the name of the prediction itself"
 

@@ -3,11 +3,11 @@
 `describe` finds it out; `stamping/describing.py` prints it with the command that fits.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 
 from stamping.cells import Column, is_mark, settle
@@ -93,7 +93,7 @@ class Description:
             "history": str(self.source.path),
         }
 
-    def chunks(self, columns: Sequence[Described]) -> Iterator[dict[str, list[str]]]:
+    def chunks(self, columns: Sequence[Described], step: int = 1) -> Iterator[dict[str, list[str]]]:
         """The cells of these columns as the project will hold them, some rows at a time.
 
         Rows without a target are left out. A missing value is "", and so is a cell that is none of
@@ -101,10 +101,14 @@ class Description:
 
         Args:
             columns: each with a kind.
+            step: every how many rows one is taken.
         """
+        rows = itertools.count()
         for chunk in self.source.chunks():
             targets = _plain(self.target, chunk)
-            yield {each.name: list(compress(_plain(each, chunk), targets)) for each in columns}
+            taken = [bool(target) and next(rows) % step == 0 for target in targets]
+            some = [list(itertools.compress(cells, taken)) for cells in chunk]
+            yield {each.name: _plain(each, some) for each in columns}
 
 
 def describe(path: Path, target: str) -> Description:
@@ -148,7 +152,7 @@ def _place_of(header: Sequence[str], target: str) -> int:
     found = found or places.get(name, [])
     if not found:
         raise Unfit(f"there is no column {short(target)}, only {', '.join(map(short, header))}")
-    if (len(places[name]) > 1 and found[0] != places[name][0]) or len(found) > 1:
+    if len(places[name]) > 1 and (header.count(name) != 1 or header[found[0]] != name):
         both = " and ".join(short(header[place]) for place in places[name][:2])
         raise Unfit(f"the target could be either of {both}, which become {name}; rename one")
     return found[0]
@@ -162,7 +166,7 @@ def _count(
     for chunk in source.chunks():
         known = target and target[1].plain(chunk[target[0]])
         for place, count in zip(places, counts, strict=True):
-            count.update(compress(chunk[place], known) if known else chunk[place])
+            count.update(itertools.compress(chunk[place], known) if known else chunk[place])
     return counts
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stamping.describe import Description, Unfit, describe
+from stamping.leaks import find_leaks
 from stamping.names import short
+from stamping.order import propose_split
+from stamping.values import Table, values_of
 
 
 def main(arguments: list[str]) -> None:
@@ -18,9 +21,12 @@ def main(arguments: list[str]) -> None:
         found = describe(path_of(arguments[0]), arguments[1])
     except Unfit as error:
         sys.exit(f"describe: {error}")
+    table = values_of(found)
+    split, remarks = findings(table)
     print("\n  ".join(lines(found)), end="\n\n")
+    print("\n".join(remarks), end="\n\n")
     print("Paste this, change what you know better; it asks for the other answers:", end="\n\n")
-    print(command(found))
+    print(command(found, split))
 
 
 def path_of(csv: str) -> Path:
@@ -46,9 +52,23 @@ def lines(found: Description) -> Iterator[str]:
             yield f"{each.field}{f' ({details})' if details else ''}"
 
 
-def command(found: Description) -> str:
+def findings(table: Table) -> tuple[str, list[str]]:
+    """The split to propose, and the lines that say why, and which features may be leaks."""
+    proposal = propose_split(
+        table.kinds, table.columns, table.target, table.left_out, table.optional
+    )
+    leaks = find_leaks(table.kinds, table.columns, table.target)
+    return proposal.split, [
+        f"split={proposal.split}",
+        *(f"  {reason}" for reason in proposal.reasons),
+        *(f"WARNING: {leak}" for leak in leaks),
+    ]
+
+
+def command(found: Description, split: str) -> str:
     """What stamps the project out, to be pasted into a shell."""
     answers = [f"{answer}={value}" for answer, value in found.answers().items()]
+    answers.append(f"split={split}")
     return shlex.join([".venv/bin/cookiecutter", ".", "-o", "..", *answers])
 
 

@@ -21,7 +21,11 @@ FORMS = [
         rf"{MONTH} \s? (?P<day>\d{{1,2}}) ,? \s (?P<year>\d{{4}})",
     )
 ]
-ISO = frozenset("0123456789-:. TZ")
+PLAIN = re.compile(
+    r"(?!000[01]|9999)[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?Z?)?",
+    re.ASCII,
+)
 
 
 class Moments:
@@ -77,6 +81,8 @@ def moment(text: str, order: str) -> str | None:
     year, hour = int(part["year"]), int(part["hour"] or 0)
     if len(part["year"]) == 2:
         year += 2000 if year < 69 else 1900  # as POSIX has it
+    if not 2 <= year <= 9998:
+        return None  # with an offset it could be before or after all that Python can hold
     if part["half"]:
         if not 1 <= hour <= 12:
             return None
@@ -97,13 +103,9 @@ def moment(text: str, order: str) -> str | None:
 
 
 def _are_iso(texts: Collection[str]) -> bool:
-    """Whether all are ISO 8601 in its extended form already, but for a space instead of the T."""
-    if not set().union(*texts) <= ISO:
+    """Whether all are ISO 8601 already, without an offset but Z; a space may replace the T."""
+    if not all(map(PLAIN.fullmatch, texts)):
         return False
-    if not all(
-        text[4:5] == "-" == text[7:8] and text.count("-") == 2 and len(text) != 13 for text in texts
-    ):
-        return False  # it has an offset, or an hour alone
     try:
         for text in texts:
             datetime.fromisoformat(text)

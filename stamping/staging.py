@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from stamping.cells import KINDS, Column, is_mark, settle
-from stamping.fields import Field, features_of, field_of, split_column
+from stamping.fields import Field, features_of, field_of
 from stamping.names import by_name, short
 from stamping.reading import Source, look
 
@@ -19,8 +19,8 @@ FACTS = Path(".history.json")
 FEWEST_ROWS = 50
 Texts = Mapping[str, Sequence[str]]
 """The cells of some rows, by the name of their column."""
-SPLIT_KINDS = ("float", "datetime", "category")
-"""The kinds of a column that is there for the split alone: the first that fits is taken."""
+SPLIT_KINDS = {"time": ["float", "datetime"], "group": ["category"]}
+"""The kinds of a column that is there for a split alone: the first that fits is taken."""
 
 
 @dataclass
@@ -71,11 +71,12 @@ def stage(answers: Mapping[str, str]) -> Iterator[str]:
     elif len(found) > 1:
         yield f"{short(history)} is more than one file; write its whole path"
     else:
-        path = found.pop()
-        fields = [*features_of(answers), field_of(answers["target"])]
-        fields = [each for each in fields if each.kind in KINDS]
+        path, target = found.pop(), field_of(answers["target"])
+        if target.kind not in KINDS:
+            return
+        fields = [*(each for each in features_of(answers) if each.kind in KINDS), target]
         try:
-            table = Table(look(path), fields, split_column(answers))
+            table = Table(look(path), fields, answers["split"])
             yield from (f"{short(path.name)} {fault}" for fault in table.stage())
         except ValueError as error:
             yield f"{short(path.name)} {error}"
@@ -104,9 +105,10 @@ class Table:
         self._source, self._target = source, fields[-1]
         self._places = by_name(source.header)
         self._kinds: dict[str, Sequence[str]] = {each.name: [each.kind] for each in fields}
-        self._split = split if split not in self._kinds else ""
+        way, _, name = split.partition(":")
+        self._split = "" if name in self._kinds else name
         if self._split:
-            self._kinds[self._split] = SPLIT_KINDS
+            self._kinds[name] = SPLIT_KINDS.get(way, ["category"])
         self._may_miss = {each.name for each in fields if each.optional} | {self._target.name}
 
     def stage(self) -> Iterator[str]:
@@ -130,12 +132,13 @@ class Table:
     def _header_faults(self) -> Iterator[str]:
         for name in self._kinds:
             places = self._places.get(name, [])
-            headers = [short(self._source.header[place]) for place in places]
+            headers = [self._source.header[place] for place in places]
             if not places:
                 header = ",".join(self._source.header)
                 yield f"has no column {short(name)} in its header {short(header)}"
-            elif name == self._target.name and len(places) > 1 and name != headers[0]:
-                yield f"has two columns for the target: {' and '.join(headers)}; rename one"
+            elif name == self._target.name and len(places) > 1 and headers.count(name) != 1:
+                both = " and ".join(map(short, headers[:2]))
+                yield f"has two columns for the target: {both}; rename one"
 
     def _chunks(self, names: Iterable[str]) -> Iterator[Texts]:
         for chunk in self._source.chunks():
@@ -186,7 +189,7 @@ class Table:
             if others:
                 twins = ", ".join(map(short, others))
                 facts.remarks.append(f"{name}: from {short(first)}, not from {twins}")
-        if self._split:
+        if self._split in columns:
             facts.split_kind = columns[self._split].kind
         return facts
 
@@ -194,10 +197,9 @@ class Table:
 def settled(
     tries: dict[str, list[Column]], delimiter: str
 ) -> tuple[dict[str, Column], list[Hashable]]:
-    """Of what was tried for each column, the first that fits; and how they are spelt."""
+    """Of what was tried for each column, what fits best; and how they are spelt."""
     columns = {
-        name: next((each for each in some if not each.misfits), some[-1])
-        for name, some in tries.items()
+        name: min(some, key=lambda column: len(column.misfits)) for name, some in tries.items()
     }
     return columns, settle(columns.values(), delimiter)
 

@@ -144,6 +144,15 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_fault_is_told_without_a_traceback(stamp: Stamp, tmp_path: Path) -> None:
+    with pytest.raises(StampFailed) as rejected:
+        stamp(tmp_path, features="Foo:float", history="none")
+    lines = str(rejected.value).split("\n")
+    assert "features: 'Foo' is no name of a column; write foo" in lines
+    assert len(lines) < 8
+    assert "Traceback" not in str(rejected.value)
+
+
 @pytest.mark.parametrize("slug", ["a/b", "../nearby/b", "{tmp}/absolute/b", "UPPER", "-"])
 def test_a_rejected_slug_leaves_no_folder(stamp: Stamp, tmp_path: Path, slug: str) -> None:
     out = tmp_path / "out"

@@ -1,8 +1,10 @@
 """A cell is staged as what the contract of the stamped-out project takes it for."""
 
-from datetime import datetime
+import sys
+from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
+from typing import Any
 
 import pytest
 from conftest import TEMPLATE
@@ -28,12 +30,16 @@ TEXTS = (
 
 
 def load_types() -> ModuleType:
-    """`contract.types`, which has no Jinja and needs pydantic alone."""
+    """`contract.types`, which has no Jinja and needs pydantic and the team's time zone alone."""
+    timezone: Any = ModuleType("contract.timezone")
+    timezone.TIMEZONE = UTC
+    sys.modules |= {"contract": ModuleType("contract"), "contract.timezone": timezone}
     spec = spec_from_file_location("contract_types", PATH)
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    del sys.modules["contract.timezone"], sys.modules["contract"]
     return module
 
 
@@ -61,7 +67,7 @@ def plain(kind: str, *cells: str, delimiter: str = ",") -> list[str | None]:
     return column(kind, *cells, delimiter=delimiter).plain(cells)
 
 
-@pytest.mark.parametrize("kind", ["float", "int", "bool", "category"])
+@pytest.mark.parametrize("kind", KINDS)
 @given(text=TEXTS)
 @example("9" * 41)
 @example("9" * 5000)
@@ -72,6 +78,11 @@ def plain(kind: str, *cells: str, delimiter: str = ",") -> list[str | None]:
 @example("x" * 200)
 @example("x" * 201)
 @example("+-1")
+@example("2026-11-27 08:15")
+@example("2026-11-27T08:15:00,5+0100")
+@example("2026-11-27T0815")
+@example("0001-01-01T00:00:00+14:00")
+@example("2026-W48-5")
 def test_a_cell_is_staged_as_the_contract_takes_it(kind: str, text: str) -> None:
     settled = column(kind, text, *(["1.5"] if kind in ("float", "int") else []))
     (staged,) = settled.plain([text])
@@ -80,6 +91,8 @@ def test_a_cell_is_staged_as_the_contract_takes_it(kind: str, text: str) -> None
     value = None if staged is None else parsed(kind, staged)
     alone = STAGED_ALONE.get(text.strip().lower()) if kind == "bool" else None
     expected = parsed(kind, text) if alone is None else alone
+    if kind == "datetime" and expected is None:
+        expected = value  # in a form that a history is rewritten from and a request may not have
     assert (value, type(value)) == (expected, type(expected))
     assert (staged is None) == (value is None)
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from stamping.answers import all_faults
 from stamping.describe import Unfit, describe
-from stamping.describing import command, lines, path_of
+from stamping.describing import command, findings, lines, path_of
+from stamping.values import values_of
 
 SAMPLE = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "sample.csv"
 ROWS = 60
@@ -46,7 +47,8 @@ def write(tmp_path: Path) -> Write:
 def described(path: str, target: str) -> tuple[list[str], list[str]]:
     """What `make describe` prints: its lines, and the words of the command."""
     found = describe(path_of(path), target)
-    return list(lines(found)), shlex.split(command(found))
+    split, remarks = findings(values_of(found))
+    return [*lines(found), *remarks], shlex.split(command(found, split))
 
 
 def cells(*values: object) -> list[str]:
@@ -153,6 +155,7 @@ def test_of_a_name_that_stands_twice_the_first_is_taken(tmp_path: Path) -> None:
         ({"late": cells("yes")}, "late", "always 'yes'"),
         ({"late": [f"A{n}" for n in range(ROWS)]}, "late", "another text in nearly every row"),
         ({"Late": cells(1, 2)}, "Late", "could be either of 'late' and 'Late'"),
+        ({"a b": cells(1, 2, 3), "A.b": cells(1, 2, 3)}, "a b", "either of 'a b' and 'A.b'"),
         ({"late": cells("2024-01-01", "2024-01-02")}, "late", "predict how long it is until then"),
         ({"good": cells(1)}, "late", "no column left to be a feature"),
     ],
@@ -164,6 +167,22 @@ def test_what_cannot_be_described_is_said_in_one_line(
         described(write(**columns), target)
     assert fault in str(unfit.value)
     assert "\n" not in str(unfit.value)
+
+
+def test_order_and_leaks_are_told(write: Write, tmp_path: Path) -> None:
+    path = write(x=["a"] * 30 + ["b"] * 30, good=["2.5", "1"] * 30)
+    done = subprocess.run(
+        [sys.executable, "-m", "stamping.describing", path, "late"],
+        cwd=TEMPLATE,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert "\nsplit=shuffled\n  the rows are sorted by x\n" in done.stdout
+    assert (
+        "\nWARNING: good alone predicts the target almost perfectly (accuracy 1.000)" in done.stdout
+    )
+    assert shlex.split(done.stdout.splitlines()[-1])[-1] == "split=shuffled"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +218,7 @@ def test_the_sample_is_described_as_its_default_answers(tmp_path: Path) -> None:
     copy = tmp_path / "sample.csv"
     copy.write_bytes(SAMPLE.read_bytes())
     _, words = described(str(copy), "wait_seconds")
-    assert words[-3:-1] == [f"{answer}={ANSWERS[answer]}" for answer in ("features", "target")]
+    assert words[4:6] == [f"{answer}={ANSWERS[answer]}" for answer in ("features", "target")]
 
 
 def test_the_command_can_be_pasted(stamp: Stamp, write: Write, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ contract/src/contract/prediction.py
 contract/src/contract/py.typed
 contract/src/contract/signature.py
 contract/src/contract/tensors.py
+contract/src/contract/timezone.py
 contract/src/contract/types.py
 contract/tests/strategies.py
 contract/tests/test_features.py
@@ -67,6 +68,7 @@ docs/adr/0017-the-fallback-comes-with-each-answer.md
 docs/adr/0018-no-openapi-for-the-private-api.md
 docs/adr/0019-one-reader-of-tables.md
 docs/adr/0020-the-default-pipeline.md
+docs/adr/0021-moments.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
@@ -84,6 +86,7 @@ model/src/model/bulk/writing.py
 model/src/model/cli.py
 model/src/model/columns.py
 model/src/model/compiling/__init__.py
+model/src/model/compiling/boosting.py
 model/src/model/compiling/compiler.py
 model/src/model/compiling/converters.py
 model/src/model/compiling/parity.py
@@ -96,6 +99,7 @@ model/src/model/engines/predictions.py
 model/src/model/engines/sklearn.py
 model/src/model/errors.py
 model/src/model/logs.py
+model/src/model/moments.py
 model/src/model/pipeline.py
 model/src/model/py.typed
 model/src/model/serving/__init__.py
@@ -128,6 +132,7 @@ model/tests/test_bulk.py
 model/tests/test_cli.py
 model/tests/test_compiling.py
 model/tests/test_history.py
+model/tests/test_pipeline.py
 model/tests/test_process.py
 model/tests/test_splitting.py
 model/tests/test_training.py

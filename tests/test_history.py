@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -106,6 +107,10 @@ def test_first_cell_that_does_not_fit_is_named(column: str, cell: str) -> None:
             to_csv([[*HEADER[:4], "Outcome", "OUTCOME"]], [[*r, "1"] for r in rows()]).encode(),
             "has two columns for the target: 'Outcome' and 'OUTCOME'",
         ),
+        (
+            to_csv([[*HEADER, "outcome"]], [[*r, "1"] for r in rows()]).encode(),
+            "has two columns for the target: 'outcome' and 'outcome'",
+        ),
         (to_csv([HEADER], rows(49)).encode(), "has 49 rows"),
         (to_csv([HEADER], [[*row[:4], "a"] for row in rows()]).encode(), "one class only, 'a'"),
     ],
@@ -185,6 +190,165 @@ def test_a_history_is_placed_in_one_plain_form(stamp: Stamp, tmp_path: Path) -> 
     texts = [path.read_bytes() for path in project.rglob("*") if path.is_file()]
     assert not [text for text in texts if str(tmp_path).encode() in text]
     assert "Mixed up.csv" in (project / "data" / "README.md").read_text("utf-8")
+
+
+DIRTY: dict[str, dict[str, Any]] = {
+    "utf-8": {},
+    "utf-8-sig": {"delimiter": "\t"},
+    "utf-16": {"delimiter": ";"},
+    "cp1252": {"delimiter": ";", "lineterminator": "\r"},
+    "latin-1": {"delimiter": "|", "quoting": csv.QUOTE_ALL},
+}
+
+
+@pytest.mark.parametrize("encoding", DIRTY)
+def test_a_dirty_file_is_staged_as_the_clean_one(scratch: Path, encoding: str) -> None:
+    clean = [
+        [str(1000 + n), f"{n}.25", ("true", "false")[n % 2], "Köln", f"2026-11-{1 + n % 28:02}"]
+        for n in range(60)
+    ]
+    clean[7][1] = clean[9][3] = ""
+    special = {"cp1252": "Köln €", "latin-1": "Köln \x81"}.get(encoding, "Köln")
+    clean[0][3] = special
+    dirty = [
+        [f"{int(a):,}".replace(",", "."), b.replace(".", ","), "YN"[c == "false"], d, dotted(e)]
+        for a, b, c, d, e in clean
+    ]
+    dirty[7][1], dirty[9][3] = "NA", "NA"
+    text = io.StringIO()
+    csv.writer(text, **DIRTY[encoding]).writerows([["A#", "Größe", "c?", "d D", "E"], *dirty])
+    (scratch / "h.csv").write_bytes(text.getvalue().encode(encoding))
+    fields = {
+        "features": "grosse:float? c:bool d_d:category? e:datetime",
+        "target": "a_number:int",
+    }
+    assert all_faults(ANSWERS | fields | {"history": str(scratch / "h.csv")}) == []
+    staged = (scratch / ".history.csv").read_text("utf-8").splitlines()
+    assert staged[0] == "grosse,c,d_d,e,a_number"
+    assert staged[1:] == [",".join([b, c, d, e, a]) for a, b, c, d, e in clean]
+    facts = json.loads((scratch / ".history.json").read_text("utf-8"))
+    assert facts["headers"]["grosse"] == "Größe"
+    assert "grosse: decimal commas" in facts["remarks"]
+    assert "e: day first" in facts["remarks"]
+    told = {"cp1252": "Windows-1252", "latin-1": "Latin-1", "utf-16": "UTF-16"}.get(encoding)
+    assert told is None or facts["remarks"][0] == f"encoded in {told}"
+
+
+def dotted(date: str) -> str:
+    """An ISO date as Germans write it."""
+    year, month, day = date.split("-")
+    return f"{day}.{month}.{year}"
+
+
+def test_rows_without_a_target_are_left_out_and_counted(stamp: Stamp, tmp_path: Path) -> None:
+    table = rows(70)
+    for row in table[:12]:
+        row[4] = ""
+    (tmp_path / "h.csv").write_text(to_csv([[*HEADER[:4], "Out|come"]], table))
+    target = {"target": "out_come:category"}
+    project = stamp(tmp_path / "out", history=str(tmp_path / "h.csv"), **FIELDS | target)
+    provenance = json.loads((project / "data" / "provenance.json").read_text("utf-8"))
+    assert (provenance["rows"], provenance["without_target"]) == (58, 12)
+    lines = (project / "data" / "history.csv").read_text("utf-8").splitlines()
+    assert lines[1:] == [",".join(row) for row in table[12:]]
+    readme = (project / "data" / "README.md").read_text("utf-8")
+    assert "| `out_come` | category | target | `Out\\|come` |" in readme
+    assert "- without_target: 12" in readme
+
+
+@pytest.mark.usefixtures("scratch")
+def test_too_few_rows_with_a_target_are_rejected() -> None:
+    table = [[*row[:4], "NA" if n % 2 else row[4]] for n, row in enumerate(rows(99))]
+    (fault,) = faults(to_csv([HEADER], table).encode(), target="outcome:float") or [""]
+    assert "column 'outcome' has 'a'" in fault
+    numbers = [[*row[:4], "NA" if n % 2 else str(n)] for n, row in enumerate(rows(98))]
+    (fault,) = faults(to_csv([HEADER], numbers).encode(), target="outcome:float")
+    assert "has 49 rows with a target, and 49 without; 50 are the fewest" in fault
+
+
+@pytest.mark.parametrize(
+    ("split", "cells", "placed", "kind"),
+    [
+        ("time:placed_at", ["27.11.2026 8:15", "28.11.2026"], "2026-11-27T08:15:00", "datetime"),
+        ("time:placed_at", ["1,5", "2"], "1.5", "float"),
+        ("group:placed_at", ["a, b", "c"], '"a, b"', "category"),
+    ],
+)
+def test_the_column_of_the_split_is_kept(
+    stamp: Stamp, tmp_path: Path, split: str, cells: list[str], placed: str, kind: str
+) -> None:
+    table = [[*row, cells[n % 2]] for n, row in enumerate(rows())]
+    (tmp_path / "h.csv").write_text(to_csv([[*HEADER, "Placed At"]], table))
+    history = str(tmp_path / "h.csv")
+    project = stamp(tmp_path / "out", history=history, split=split, **FIELDS)
+    lines = (project / "data" / "history.csv").read_text("utf-8").splitlines()
+    assert lines[0] == ",".join([*HEADER, "placed_at"])
+    assert lines[1] == ",".join([*table[0][:5], placed])
+    readme = (project / "data" / "README.md").read_text("utf-8")
+    way = split.partition(":")[0]
+    assert f"| `placed_at` | {kind} | split by {way} | `Placed At` |" in readme
+    examples = (project / "contract" / "src" / "contract" / "examples.json").read_text("utf-8")
+    assert "placed_at" not in examples
+
+
+@pytest.mark.usefixtures("scratch")
+@pytest.mark.parametrize(
+    ("split", "cell", "fault"),
+    [
+        ("time:at", "", "column 'at' has an empty cell in row 3 (line 4)"),
+        ("time:at", "soon", "column 'at' has 'soon' in row 3 (line 4), not a finite number"),
+        ("time:when", "1", "has no column 'when'"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_rejected(split: str, cell: str, fault: str) -> None:
+    table = [[*row, str(n)] for n, row in enumerate(rows())]
+    table[2][5] = cell
+    (found,) = faults(to_csv([[*HEADER, "At"]], table).encode(), split=split)
+    assert fault in found
+
+
+@pytest.mark.usefixtures("scratch")
+def test_of_headers_that_become_one_name_the_first_or_the_name_itself_is_taken() -> None:
+    table = [["7", *row, "9"] for row in rows()]
+    assert faults(to_csv([["Age ", "AGE", *HEADER[1:], "Visits"]], table).encode()) == []
+    assert Path(".history.csv").read_text("utf-8").splitlines()[1] == "7,0,true,n,a"
+    remarks = json.loads(Path(".history.json").read_text("utf-8"))["remarks"]
+    assert remarks == [
+        "age: from 'Age ', not from 'AGE'",
+        "visits: from 'visits', not from 'Visits'",
+    ]
+
+
+def test_a_large_history_is_not_tracked_and_is_not_held_in_memory(tmp_path: Path) -> None:
+    row = ",".join(["2013-01-01T10:00:00Z", *["123456.5"] * 4, "N{}", "{}"]) + "\n"
+    with (tmp_path / "h.csv").open("w") as file:
+        file.write("at,a,b,c,d,tail,late\n")
+        file.writelines(row.format(n % 4000, n % 7) for n in range(330_000))
+    answers = [
+        "features=at:category a:float b:float c:float d:float tail:category",
+        *["target=late:int", "history=h.csv"],
+    ]
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text(f"cookiecutters_dir: {tmp_path}\nreplay_dir: {tmp_path}\n")
+    options = ["--no-input", "--config-file", str(config)]
+    words = [sys.executable, "-m", "cookiecutter", str(TEMPLATE), *options, *answers]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PWD": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert int(done.stdout.splitlines()[-1]) < 300_000  # kilobytes
+    data = tmp_path / "order-wait-times" / "data"
+    assert (data / "history.csv").stat().st_size > 20_000_000
+    assert (data / ".gitignore").read_text("utf-8") == "/history.csv\n"
+    assert "git does not track it" in (data / "README.md").read_text("utf-8")
 
 
 def test_the_sample_is_placed_with_its_licence(stamp: Stamp, tmp_path: Path) -> None:
@@ -331,3 +495,9 @@ def test_what_is_no_file_is_said_in_one_line(path: str) -> None:
     (fault,) = all_faults(answers)
     assert fault.startswith("history: there is no file")
     assert "\n" not in fault
+
+
+@pytest.mark.usefixtures("scratch")
+def test_a_target_whose_header_is_its_name_goes_before_others() -> None:
+    table = [[*row, "1"] for row in rows()]
+    assert faults(to_csv([[*HEADER, "OUTCOME"]], table).encode()) == []

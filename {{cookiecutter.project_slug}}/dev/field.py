@@ -1,17 +1,14 @@
 """`make field NAME=tip:float?`: one more input, in the contract, the table and a migration."""
 
 import ast
-import keyword
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from contract import FEATURES, TARGET, features
+from contract.names import name_of
 from service import schemas, tables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,8 +20,6 @@ TYPES = {
     "datetime": ("Datetime", "datetime"),
 }
 """The type in the contract and in the table."""
-USED = ("bool", "dict", "float", "int", "self", "str")
-"""Built-in names that stand in the classes to which a field is added."""
 TABLE = next(
     each.class_
     for each in tables.Base.registry.mappers
@@ -41,12 +36,11 @@ def parse(field: str) -> tuple[str, str]:
     name, _, kind = field.partition(":")
     answer = getattr(schemas, TABLE.__name__).model_fields
     metadata = schemas.Metadata.model_fields
-    taken = {*vars(tables), *vars(schemas), *vars(features), *vars(TABLE), *USED}
+    taken = {*vars(tables), *vars(schemas), *vars(features), *vars(TABLE)}
     taken |= {*answer, *metadata, *(column.name for column in FEATURES)}
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
-        raise ValueError(f"{name!r} is not snake_case (a-z, 0-9, _; a letter first; at most 40)")
-    is_pydantic = hasattr(BaseModel, name) or name.startswith("model_")
-    if name in taken or is_pydantic or keyword.iskeyword(name):
+    if name != name_of(name):
+        raise ValueError(f"{name!r} is no name that the code can have; write {name_of(name)}")
+    if name in taken:
         raise ValueError(f"{name!r} is taken")
     if kind.removesuffix("?") not in TYPES:
         raise ValueError(f"the type {kind!r} is none of {' '.join(f'{each}?' for each in TYPES)}")

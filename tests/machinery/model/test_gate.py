@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from conftest import make_history
+from conftest import build_small, make_history
 from onnx import numpy_helper
 from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline
@@ -18,13 +19,12 @@ from sklearn.preprocessing import OrdinalEncoder
 from contract import FEATURES, TARGET, Column
 from model.columns import Array, to_arrays
 from model.compiling import compiler
-from model.compiling.compiler import NUMBERS, compile_pipeline, convert
+from model.compiling.compiler import compile_pipeline, convert
 from model.compiling.parity import Mismatch, prove
 from model.engines.loading import TOLERANCE, Engine
 from model.engines.onnx import OnnxEngine
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine
-from model.pipeline import build_pipeline
 from model.training.fitting import fit
 from model.training.history import History
 
@@ -33,9 +33,9 @@ CLASSIFICATION = TARGET.kind != "float"
 
 
 def fitted(lead: Column) -> tuple[SklearnEngine, dict[str, Array]]:
-    """The default pipeline, and the rows that it was fitted to, whose targets follow a feature."""
+    """A small pipeline, and the rows that it was fitted to, whose targets follow a feature."""
     history = make_history(lead=lead)
-    return fit(build_pipeline(), history), to_arrays(history.columns)
+    return fit(build_small(), history), to_arrays(history.columns)
 
 
 def change(attributes: Attributes, name: str, function: Callable[[Any], Any]) -> None:
@@ -168,7 +168,7 @@ def test_numbers_next_to_zero_may_differ_by_what_float32_cannot_tell() -> None:
 @pytest.mark.parametrize("lead", first("float"))
 def test_a_graph_that_compares_in_float32_is_found(lead: Column) -> None:
     reference, rows = fitted(lead)
-    graph = convert(reference.pipeline, NUMBERS["float32"])
+    graph = convert(reference.pipeline, FloatTensorType)
     with pytest.raises(Mismatch, match=r"at the splits|at jumps"):
         prove(reference, OnnxEngine(graph, reference.classes), graph, rows)
 

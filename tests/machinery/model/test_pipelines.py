@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import make_history
+from conftest import CATEGORIES, NUMBERS, build_small, make_history
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -26,7 +26,6 @@ from model.compiling.compiler import compile_pipeline
 from model.compiling.parity import relative_error
 from model.engines.loading import TOLERANCE
 from model.engines.onnx import OnnxEngine
-from model.pipeline import CATEGORIES, NUMBERS, build_pipeline
 from model.training.fitting import fit
 from model.training.history import History
 
@@ -91,7 +90,7 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
         strange[2:5] = ["never seen", "c, d", "a"]
     columns = {**history.columns, lead.name: values}
     history = History(columns, history.targets, history.data)
-    reference = fit(build_pipeline(), history)
+    reference = fit(build_small(), history)
     graph, _ = compile_pipeline(reference, to_arrays(columns))
     assert graph
     row = {name: [column[0]] * len(strange) for name, column in columns.items()}
@@ -105,9 +104,9 @@ def test_rare_missing_and_unseen_values_are_told_apart() -> None:
 
 
 def test_trees_of_too_many_nodes_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.compiling.converters.MOST_NODES", 3)
+    monkeypatch.setattr("model.compiling.graph.MOST_NODES", 3)
     history = make_history()
-    reference = fit(build_pipeline(), history)
+    reference = fit(build_small(), history)
     graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
     assert graph is None
-    assert "nodes, more than 3" in str(compilation.reason)
+    assert "nodes in its trees, more than 3" in str(compilation.reason)

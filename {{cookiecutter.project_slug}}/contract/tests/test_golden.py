@@ -65,6 +65,6 @@ def test_examples_are_taken_from_the_latest_rows_of_a_history(tmp_path: Path) ->
     ]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*rows[0]])
-        writer.writeheader()
+        csv.writer(file).writerow(map(str.upper, rows[0]))
         writer.writerows([rows[0]] * 20 + rows)
     assert examples_of(path)[:4] == examples()[:4]

@@ -124,6 +124,18 @@ def test_either_format_in_and_out(
         assert_predicted(each, {name: rows[name][row] for name in NAMES}, model)
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_header_is_read_as_the_name_that_it_becomes(
+    kind: str, model: Model, tmp_path: Path
+) -> None:
+    rows = some(3)
+    headers = {"My Id": rows["id"]} | {name.upper(): rows[name] for name in NAMES}
+    as_named = read(run(model, write(tmp_path / f"named.{kind}", rows)).output)
+    found = read(run(model, write(tmp_path / f"rows.{kind}", headers)).output)
+    assert [each.pop("My Id") for each in found] == [each.pop("id") for each in as_named]
+    assert found == as_named
+
+
 @FEW
 @given(data=st.data())
 def test_every_row_is_predicted_or_rejected(

@@ -83,7 +83,7 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert run("promote", second)[:2] == (0, f"current: {second}\n")
     assert json.loads(run("show", "--json")[1])["version"] == second
     assert json.loads(run("show", first, "--json")[1]) == trained
-    assert "unchanged" in train(run, history)[0]
+    assert "unchanged" in train(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
     assert "run `make train`, or `model promote` another" in run("show")[2]
     assert run("promote", second)[0] == 0

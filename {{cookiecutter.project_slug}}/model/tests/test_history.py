@@ -100,12 +100,19 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
     assert (values_in(read), read.targets) == (history.columns, history.targets)
 
 
+def test_a_header_is_read_as_the_name_that_it_becomes(tmp_path: Path) -> None:
+    header = [name.upper().replace("_", ". ") for name in NAMES]
+    read, history = read_history(write(tmp_path / "history.csv", header, *cells())), make_history(4)
+    assert (values_in(read), read.targets) == (history.columns, history.targets)
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
         (b"", "not a header"),
         (b"\xff\xfe", "utf-8"),
         (",".join([*NAMES, TARGET.name]).encode(), "twice"),
+        (",".join([NAMES[0].upper(), f"{NAMES[0]}!"]).encode(), f"'{NAMES[0].upper()}' and "),
         ((",".join(NAMES) + "\n1,2,3,4,5,6,7" + ",8" * 50).encode(), "line 2"),
         ((",".join(NAMES) + '\n"').encode(), "line 2: has a quote"),
         (None, "No such file"),

@@ -65,10 +65,11 @@ def test_export_to_standard_output_with_nothing_known(url: str, run: Run) -> Non
     assert run(url, "export", "-") == (0, ",".join(COLUMNS) + "\n", "")
 
 
-def test_export_from_a_database_without_tables(fresh_url: str, run: Run) -> None:
-    code, out, err = run(fresh_url, "export", "rows.csv")
-    assert (code, out) == (1, "")
-    assert "service migrate" in err
+@pytest.mark.parametrize("command", [["export", "rows.csv"], ["revision", "more"]])
+def test_a_database_without_tables(command: list[str], fresh_url: str, run: Run) -> None:
+    code, out, err = run(fresh_url, *command)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "run `service migrate` first" in err
 
 
 def test_export_leaves_out_rows_that_lack_a_feature_of_today(service: Service, run: Run) -> None:

@@ -62,6 +62,19 @@ def test_the_document_promises_what_each_route_may_answer(document: Any) -> None
     }
 
 
+def test_the_root_leads_to_the_page_which_tells_what_else_there_is(
+    service: Service, document: Any
+) -> None:
+    response = service.client.get("/")
+    assert (response.status_code, response.location) == (302, "docs")
+    assert "Cache-Control" not in response.headers
+    page = service.client.get("/", follow_redirects=True)
+    assert (page.request.path, page.mimetype) == ("/docs", "text/html")
+    for path in ("/readyz", "/metrics"):
+        assert f"`{path}`" in document["info"]["description"]
+        assert service.client.get(path).status_code == 200
+
+
 def test_an_answer_has_every_field_and_the_examples_come_from_the_history(document: Any) -> None:
     schemas = document["components"]["schemas"]
     fields = {"id", "type", *NEW, TARGET.name, "metadata"}

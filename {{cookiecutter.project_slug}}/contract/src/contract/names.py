@@ -12,35 +12,35 @@ from collections.abc import Iterable, Sequence
 LONGEST = 40
 """Characters in a name, at most."""
 
-RESERVED = frozenset(
-    [word.lower() for word in keyword.kwlist]
-    # Attributes of pydantic's and SQLAlchemy's classes, and arguments of their functions.
-    + """
+LIBRARIES = """
     construct copy dict from_orm json metadata model_computed_fields model_config model_construct
     model_copy model_extra model_fields model_fields_set model_json_schema
     model_parametrized_name model_post_init model_rebuild parse_file parse_obj parse_raw registry
     schema schema_json self type_annotation_map update_forward_refs validate
-    """.split()
-    # Columns that every table of PostgreSQL has.
-    + "cmax cmin ctid tableoid xmax xmin".split()
-    # What stands beside the team's own names in the code, the tables and the public API.
-    + """
-    bool created_at datetime float id int mapped_column now probabilities recorded_at str type types
-    """.split()
+"""
+"""Attributes of pydantic's and SQLAlchemy's classes, and arguments of their functions."""
+POSTGRESQL = "cmax cmin ctid tableoid xmax xmin"
+"""Columns that every table of PostgreSQL has."""
+BESIDE = """
+    bool created_at datetime float id int mapped_column now probabilities recorded_at
+    rejected_column rejected_line rejected_reason row str type types
+"""
+"""What stands beside the team's own names in code, tables, the public API and predictions."""
+RESERVED = frozenset(
+    [*map(str.lower, keyword.kwlist), *f"{LIBRARIES} {POSTGRESQL} {BESIDE}".split()]
 )
-"""Names that are in use. Words of SQL are not among them: the database quotes them."""
+"""Names that are in use. Words of SQL are not among them: SQLAlchemy quotes them."""
 
 SIGNS = {"%": " percent ", "#": " number ", "&": " and ", "µ": "u"}
 LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l"}
-CYRILLIC = dict(
-    zip(
-        "абвгґдеєжзиіклмнопрстуфхцчшщъыьэюя",
-        "a b v g g d e ye zh z i i k l m n o p r s t u f kh ts ch sh shch _ y _ e yu ya".split(),
-        strict=True,
-    )
-)
-SPELT = LETTERS | {letter: latin.strip("_") for letter, latin in CYRILLIC.items()}
+CYRILLIC = "абвгґдеєжзиіклмнопрстуфхцчшщъыьэюя"
+IN_LATIN = "a b v g g d e ye zh z i i k l m n o p r s t u f kh ts ch sh shch _ y _ e yu ya"
+SPELT = LETTERS | dict(zip(CYRILLIC, IN_LATIN.replace("_", "").split(" "), strict=True))
 """Letters in Latin ones without accents; others go by the name that Unicode gives them."""
+WORDS = re.compile(
+    "(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})|[^A-Za-z0-9]+"
+)
+"""What stands between two words."""
 
 
 def name_of(header: str) -> str:
@@ -56,13 +56,8 @@ def name_of(header: str) -> str:
     The name of a name is that name.
     """
     text = "".join(SIGNS.get(each, each) for each in header)
-    ascii_text = "".join(map(_latin, unicodedata.normalize("NFKD", text)))
-    words = re.sub(
-        "(?<=[a-z])(?=[A-Z])|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})",
-        "_",
-        ascii_text,
-    )
-    name = re.sub("[^a-z0-9]+", "_", words.lower()).strip("_") or "unnamed"
+    latin = "".join(map(_latin, unicodedata.normalize("NFKD", text)))
+    name = WORDS.sub("_", latin).strip("_").lower() or "unnamed"
     name = re.sub("^(?=[0-9]|model_dump|model_validate)", "x", name)[:LONGEST].rstrip("_")
     return f"{name}_" if name in RESERVED else name
 

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from contract.examples import golden
 from contract.features import Features
+from contract.names import find_columns
 from contract.prediction import Prediction
 from contract.signature import FEATURES, INPUTS, TARGET, Column
 from contract.tensors import inputs_of, outputs_of
@@ -66,7 +67,9 @@ def pin() -> dict[str, Any]:
 def examples_of(history: Path) -> list[dict[str, Any]]:
     """Five rows spread over the last fifth of a CSV; where it has gaps, the last row shows one."""
     with history.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        header, *cells = csv.reader(file)
+    columns = find_columns(header, [column.name for column in (*INPUTS, TARGET)])
+    rows = [{name: row[place] for name, place in columns.items()} for row in cells if row]
     late = rows[len(rows) * 4 // 5 :]
     picked = [late[(len(late) - 1) * step // 4] for step in range(5)]
     incomplete = [row for row in late if "" in row.values()]
@@ -94,7 +97,8 @@ def main() -> None:
     try:
         rows = [json.dumps(row, ensure_ascii=False) for row in examples_of(HISTORY)]
     except (OSError, ValueError) as error:
-        sys.exit(f"{HISTORY}: {error}")
+        fault = getattr(error, "strerror", None) or error
+        sys.exit(f"{HISTORY}: {fault}; data/README.md says what belongs there")
     text = "[\n" + ",\n".join(f"  {row}" for row in rows) + "\n]\n"
     (FOLDER / "examples.json").write_text(text, "utf-8")
     kept, new = golden(), pin()

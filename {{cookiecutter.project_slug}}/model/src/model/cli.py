@@ -70,6 +70,8 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
         click.echo(f"[{steps.index(name) + 1}/{len(steps)}] {name}", err=True)
 
     show_step(steps[0])
+    if not data.exists() and (readme := data.with_name("README.md")).exists():
+        raise ModelError(f"{data}: is not there; {readme} says what belongs there")
     history = read_history(data)
     manifest, files = train_on(history, show_step, compiled=compiled)
     show_step(steps[-1])

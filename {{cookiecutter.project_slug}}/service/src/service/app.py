@@ -11,6 +11,12 @@ from service.forecast import Forecaster
 from service.predictors import Predictor, from_url
 from service.settings import Settings, invalid_setting, load
 
+DESCRIPTION = """
+{{ cookiecutter.description | wordwrap(98) }}.
+
+`/readyz` says whether the database and the model answer, `/metrics` has what Prometheus collects.
+"""
+
 
 class UnsortedJSONProvider(DefaultJSONProvider):
     """JSON whose fields stand in the order of their declaration."""
@@ -57,7 +63,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
 
     app = Application(
         __name__,
-        info=Info(title="{{ cookiecutter.project_name }}", version="1"),
+        info=Info(title="{{ cookiecutter.project_name }}", version="1", description=DESCRIPTION),
         validation_error_model=errors.Problem,
         validation_error_callback=errors.invalid,
         doc_ui=False,

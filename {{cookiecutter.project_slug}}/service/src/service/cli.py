@@ -53,6 +53,7 @@ def revision(message: str) -> None:
     `make format` puts it in order.
     """
     with _database() as database, database.engine.begin() as connection:
+        _require_migrated(database)
         command.revision(config(connection), message, autogenerate=True)
 
 
@@ -72,8 +73,7 @@ def export(path: TextIO) -> None:
         .execution_options(yield_per=1000)
     )
     with _database() as database, database.sessions() as session:
-        if not database.migrated():
-            raise click.ClickException("the database is not migrated: run `service migrate`")
+        _require_migrated(database)
         rows = csv.writer(path, lineterminator="\n")
         rows.writerow(column.name for column in (*INPUTS, TARGET))
         for served, outcome in session.execute(known):
@@ -106,6 +106,11 @@ def openapi() -> None:
     from service.app import create_app
 
     click.echo(json.dumps(create_app(Settings.model_construct()).api_doc, indent=2))
+
+
+def _require_migrated(database: Database) -> None:
+    if not database.migrated():
+        raise click.ClickException("the database is not migrated: run `service migrate` first")
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""The OpenAPI document, and a page to read and try it that needs no other host."""
+"""The OpenAPI document, and a page to read and try it that needs no other host: `/` leads there."""
 
 from importlib.resources import files
 
-from flask import Response, send_from_directory
+from flask import Response, redirect, send_from_directory
 from flask_openapi.openapi import OpenAPI
+from werkzeug import Response as BaseResponse
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -36,6 +37,10 @@ def install(app: OpenAPI) -> None:
     @app.route("/openapi.json")
     def document() -> dict[str, object]:
         return app.api_doc
+
+    @app.route("/")
+    def root() -> BaseResponse:
+        return redirect("docs")
 
     @app.route("/docs")
     def page() -> Response:

@@ -66,7 +66,8 @@ class Job:
         self, model: Model, source: Path, output: Path | None = None, *, overwrite: bool = False
     ) -> None:
         with explained(source, kinds=(*FAULTS, pa.ArrowException)):
-            self._table = TABLES[_format(source)](source)
+            names = [column.name for column in INPUTS]
+            self._table = TABLES[_format(source)](source, names)
             check_columns(self._table.schema, INPUTS)
             self._model, self._source, self.size = model, source, self._table.size
             self.output = output or source.with_name(f"{source.stem}.predictions{source.suffix}")

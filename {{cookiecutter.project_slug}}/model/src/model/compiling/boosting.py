@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from model.columns import Array
 from model.compiling.trees import Forest, Tree
 
-INVERSES: dict[Any, tuple[str, ...]] = {
-    "Identity": (
-        *("regression", "regression_l1", "huber", "fair", "quantile", "mape"),
-        *("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"),
-    ),
-    "Exp": ("poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie"),
-    "Sigmoid": ("binary", "binary:logistic", "reg:logistic"),
-    "Softmax": ("multiclass", "multi:softprob"),
+IDENTITY = "regression regression_l1 huber fair quantile mape reg:squarederror reg:absoluteerror"
+EXP = "poisson gamma tweedie count:poisson reg:gamma reg:tweedie"
+INVERSES: dict[str, Any] = {
+    **dict.fromkeys([*IDENTITY.split(), "reg:pseudohubererror", "reg:quantileerror"], "Identity"),
+    **dict.fromkeys(EXP.split(), "Exp"),
+    **dict.fromkeys(["binary", "binary:logistic", "reg:logistic"], "Sigmoid"),
+    **dict.fromkeys(["multiclass", "multi:softprob"], "Softmax"),
 }
-"""The objectives by what makes predictions of the sums; others are not supported."""
+"""What makes predictions of the sums, by objective; others are not supported."""
+ZERO = float(np.float32(1e-35))
+"""Numbers no further from 0 than this are 0 to LightGBM."""
 
 
 def boosted_by(estimator: Any) -> str | None:
@@ -31,13 +33,13 @@ def boosted_by(estimator: Any) -> str | None:
 def lightgbm_forest(estimator: Any) -> Forest:
     """Of its dump: https://lightgbm.readthedocs.io/en/stable/pythonapi/lightgbm.Booster.html."""
     dump = estimator.booster_.dump_model()
-    objective, *options = dump.get("objective", "custom").split()
-    inverse = _inverse(objective if "sqrt" not in options else "regression sqrt")
+    objective, _, option = dump.get("objective", "custom").partition(" ")
+    inverse = _inverse(objective + " sqrt" * (option == "sqrt"))
     targets, trees = dump["num_tree_per_iteration"], dump["tree_info"]
     if any(each["num_cat"] for each in trees):
         raise NotImplementedError("categorical splits")
     weight = targets / len(trees) if dump["average_output"] else 1.0
-    weight *= next((float(each[8:]) for each in options if each.startswith("sigmoid:")), 1.0)
+    weight *= float(option.removeprefix("sigmoid:")) if inverse == "Sigmoid" else 1.0
     found = [_lightgbm_tree(each, weight, number % targets) for number, each in enumerate(trees)]
     return Forest(found, np.zeros(targets), False, inverse)
 
@@ -52,20 +54,19 @@ def _lightgbm_tree(tree: Any, weight: float, target: int) -> Tree:
         inner = "split_feature" in node
         children.append((len(nodes), len(nodes) + 1) if inner else (0, 0))
         nodes += [node["left_child"], node["right_child"]] if inner else []
-    threshold = np.array([node.get("threshold", 0.0) for node in nodes])
-    default = np.array([node.get("default_left", False) for node in nodes])
-    known = np.array([node.get("missing_type") == "NaN" for node in nodes])
-    left, right = np.array(children).T
+
+    def column(name: str, otherwise: Any) -> Array:
+        return np.array([node.get(name, otherwise) for node in nodes])
+
+    threshold, (left, right) = column("threshold", 0.0), np.array(children).T
+    zero = np.abs(threshold) <= ZERO
+    threshold[zero] = np.where(threshold[zero] < 0, np.nextafter(-ZERO, -1), ZERO)
+    # Where training met no missing value, one counts as 0.
+    default, met = column("default_left", False), column("missing_type", "") == "NaN"
+    missing = np.where(met, default, threshold >= 0)
+    values = weight * column("leaf_value", 0.0)[:, None]
     return Tree(
-        leaf=left == 0,
-        feature=np.array([node.get("split_feature", 0) for node in nodes]),
-        threshold=threshold,
-        left=left,
-        right=right,
-        # Where training met no missing value, one counts as 0.
-        missing_left=np.where(known, default, threshold >= 0),
-        values=weight * np.array([[node.get("leaf_value", 0.0)] for node in nodes]),
-        first=target,
+        left == 0, column("split_feature", 0), threshold, left, right, missing, values, target
     )
 
 
@@ -96,24 +97,16 @@ def _xgboost_tree(tree: Any, target: int) -> Tree:
     left, right = np.array(tree["left_children"]), np.array(tree["right_children"])
     condition = np.array(tree["split_conditions"], dtype=np.float32)
     leaf = left == -1
-    return Tree(
-        leaf=leaf,
-        feature=np.where(leaf, 0, tree["split_indices"]),
-        # Less than this number is at most the float32 below it.
-        threshold=np.where(leaf, 0, np.nextafter(condition, np.float32(-np.inf))),
-        left=np.where(leaf, 0, left),
-        right=np.where(leaf, 0, right),
-        missing_left=np.array(tree["default_left"]),
-        values=np.where(leaf, condition, 0)[:, None],
-        first=target,
-    )
+    below = np.nextafter(condition, np.float32(-np.inf))  # less than a number is at most this one
+    fields = (tree["split_indices"], below, left, right, tree["default_left"])
+    feature, threshold, left, right, missing = (np.where(leaf, 0, each) for each in fields)
+    return Tree(leaf, feature, threshold, left, right, missing, condition[:, None], target)
 
 
 def _inverse(objective: str) -> Any:
-    for inverse, objectives in INVERSES.items():
-        if objective in objectives:
-            return inverse
-    raise NotImplementedError(f"the objective {objective}")
+    if objective not in INVERSES:
+        raise NotImplementedError(f"the objective {objective}")
+    return INVERSES[objective]
 
 
 FORESTS = {"lightgbm": lightgbm_forest, "xgboost": xgboost_forest}

@@ -45,9 +45,9 @@ def _reason(pipeline: Any, faults: list[Exception]) -> str:
     for fault in faults:
         if isinstance(fault, Mismatch) or " cannot be compiled with " in str(fault):
             return str(fault)
-    for step in pipeline.get_params().values():
-        own = getattr(step, "func", None) or getattr(step, "inverse_func", None)
-        if hasattr(step, "fit") and (own or type(step) not in sklearn_operator_name_map):
+    for step in filter(lambda each: hasattr(each, "fit"), pipeline.get_params().values()):
+        known = type(step) in CONVERTERS or type(step) in sklearn_operator_name_map
+        if not known or getattr(step, "func", None):
             return f"{type(step).__name__} cannot be compiled"
     said = " ".join(str(faults[0]).rpartition("[ONNXRuntimeError] : ")[2].split())
     return f"the pipeline cannot be compiled ({said.partition('. ')[0]:.200})"

@@ -12,90 +12,22 @@ A converter gets the scope that makes up names, the operator with its inputs and
 container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from skl2onnx import update_registered_converter
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
 from sklearn import ensemble, impute, preprocessing, tree
 from sklearn.base import ClassifierMixin
 
+from model.columns import Array
 from model.compiling.boosting import FORESTS, boosted_by
-from model.compiling.trees import Forest, forest_of
+from model.compiling.graph import ML, Graph, Numbers
+from model.compiling.trees import forest_of
 from model.moments import CalendarFeatures, calendar
-
-ML = "ai.onnx.ml"
-MOST_NODES = 2_000_000
-"""In all trees together: a graph of more would take gigabytes to make."""
-
-
-class Graph:
-    """Adds nodes one after the other, and makes up the names between them."""
-
-    def __init__(self, scope: Any, container: Any) -> None:
-        self._scope = scope
-        self._container = container
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node; the name of its output."""
-        output = output or str(self._scope.get_unique_variable_name(kind))
-        attributes.setdefault("op_version", 2 if kind == "LabelEncoder" else 13)
-        name = self._scope.get_unique_operator_name(kind)
-        self._container.add_node(kind, list(inputs), [output], name=name, **attributes)
-        return output
-
-    def constant(self, kind: int, values: Any) -> str:
-        """A constant of this shape."""
-        array = np.asarray(values)
-        name = str(self._scope.get_unique_variable_name("constant"))
-        self._container.add_initializer(name, kind, list(array.shape), array.ravel().tolist())
-        return name
-
-    def input(self, operator: Any, kind: int) -> str:
-        """All inputs of an operator as one, of this type."""
-        columns = [self.add("Cast", each.full_name, to=kind) for each in operator.inputs]
-        return self.add("Concat", *columns, axis=1)
-
-    def number(self, text: str, texts: list[str], numbers: list[int], other: int) -> str:
-        """The number of each text, and another for one that is not among them."""
-        keys: dict[str, Any] = {"keys_strings": texts, "values_int64s": numbers}
-        return self.add("LabelEncoder", text, op_domain=ML, default_int64=other, **keys)
-
-    def forest(self, values: str, forest: Forest) -> str:
-        """The sums of a forest, float64 [rows, targets].
-
-        The operator: https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleRegressor.html. With
-        thresholds and inputs of float64 ONNX Runtime adds up in float64 and outputs float32.
-        """
-        if (count := sum(len(nodes.leaf) for nodes in forest.trees)) > MOST_NODES:
-            raise NotImplementedError(f"{count} nodes in its trees, more than {MOST_NODES}")
-        columns: dict[str, Any] = {}
-        for number, nodes in enumerate(forest.trees):
-            leaves, targets = np.nonzero(np.broadcast_to(nodes.leaf[:, None], nodes.values.shape))
-            for name, array in {
-                "nodes_treeids": np.full(len(nodes.leaf), number),
-                "nodes_nodeids": np.arange(len(nodes.leaf)),
-                "nodes_modes": np.where(nodes.leaf, "LEAF", "BRANCH_LEQ"),
-                "nodes_featureids": nodes.feature.astype(int),
-                "nodes_truenodeids": nodes.left.astype(int),
-                "nodes_falsenodeids": nodes.right.astype(int),
-                "nodes_missing_value_tracks_true": nodes.missing_left.astype(int),
-                "nodes_values_as_tensor": nodes.threshold.astype(float),
-                "target_treeids": np.full(len(leaves), number),
-                "target_nodeids": leaves,
-                "target_ids": nodes.first + targets,
-                "target_weights_as_tensor": nodes.values[leaves, targets],
-            }.items():
-                columns.setdefault(name, []).extend(array.tolist())
-        columns["base_values_as_tensor"] = forest.base
-        for name in [each for each in columns if each.endswith("_as_tensor")]:
-            columns[name] = numpy_helper.from_array(np.array(columns[name]))
-        columns["n_targets"] = len(forest.base)
-        sums = self.add("TreeEnsembleRegressor", values, op_domain=ML, op_version=3, **columns)
-        return self.add("Cast", sums, to=TensorProto.DOUBLE)
 
 
 def _sums(graph: Graph, operator: Any) -> tuple[str, str]:
@@ -144,88 +76,43 @@ def _classifier_shape(operator: Any) -> None:
 
 
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
-    """Each text becomes the number of its column, and that a one among zeros.
-
-    A text that was never seen becomes the number of the rare ones' column, or -1, which is none.
-    """
-    if not _is_plain(operator):
-        get_converter("SklearnOneHotEncoder")(scope, operator, container)
-        return
-    graph, encoder = Graph(scope, container), operator.raw_operator
-    blocks = []
-    for index, text in enumerate(_single_columns(graph, operator)):
-        categories = encoder.categories_[index].tolist()
+    encoder, tables = operator.raw_operator, []
+    for index, categories in enumerate(encoder.categories_):
         rare = encoder.infrequent_categories_[index] if encoder._infrequent_enabled else None
         kept = [each for each in categories if rare is None or each not in rare]
-        other = -1 if rare is None else len(kept)
-        numbers = [kept.index(each) if each in kept else other for each in categories]
-        unseen = other if encoder.handle_unknown == "infrequent_if_exist" else -1
-        number = graph.number(text, categories, numbers, unseen)
-        columns = list(range(len(kept) + (rare is not None)))
-        block = graph.add(
-            "OneHotEncoder", number, op_domain=ML, op_version=1, cats_int64s=columns, zeros=1
-        )
-        shape = graph.constant(TensorProto.INT64, [-1, len(columns)])
-        blocks.append(graph.add("Reshape", block, shape, op_version=14))
-    graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
-
-
-def _one_hot_shape(operator: Any) -> None:
-    if _is_plain(operator):
-        width = len(operator.raw_operator.get_feature_names_out())
-        operator.outputs[0].type = data_types.FloatTensorType([None, width])
-    else:
-        get_shape_calculator("SklearnOneHotEncoder")(operator)
-
-
-def _is_plain(operator: Any) -> bool:
-    """Whether our own converter supports the encoder's settings."""
-    return _has_texts(operator) and operator.raw_operator.drop is None
-
-
-def _has_texts(operator: Any) -> bool:
-    return all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
-
-
-def _single_columns(graph: Graph, operator: Any) -> Iterator[str]:
-    """The columns of all inputs, each [rows, 1]."""
-    for each in operator.inputs:
-        for position in range(each.type.shape[1]):
-            chosen = graph.constant(TensorProto.INT64, [position])
-            yield graph.add("Gather", each.full_name, chosen, axis=1)
+        numbers = [kept.index(each) if each in kept else len(kept) for each in categories]
+        other = len(kept) if encoder.handle_unknown == "infrequent_if_exist" else -1
+        width = len(kept) + (rare is not None)
+        tables.append(np.vstack([np.eye(width)[numbers], np.eye(1, width, other)]))
+    _look_up(Graph(scope, container), operator, tables)
 
 
 def _target_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Each text becomes a number, and that a row of a table; of one never seen, the last row."""
-    if not _has_texts(operator):
-        get_converter("SklearnTargetEncoder")(scope, operator, container)
-        return
-    graph, encoder = Graph(scope, container), operator.raw_operator
-    means = np.ravel(encoder.target_mean_)
+    encoder = operator.raw_operator
+    means = np.ravel(encoder.target_mean_)  # of a multi-class target one for each class
+    blocks = np.reshape(np.array([*encoder.encodings_, None], object)[:-1], (-1, len(means)))
+    tables = [np.vstack([np.transpose([*block]), means]) for block in blocks]
+    _look_up(Graph(scope, container), operator, tables)
+
+
+def _look_up(graph: Graph, operator: Any, tables: list[Array]) -> None:
+    """Each text becomes the row of its category in its column's table, or the last, if unseen."""
+    texts = (
+        graph.add("Gather", each.full_name, graph.constant(TensorProto.INT64, [place]), axis=1)
+        for each in operator.inputs
+        for place in range(each.type.shape[1])
+    )
     blocks = []
-    for index, text in enumerate(_single_columns(graph, operator)):
-        categories = encoder.categories_[index].tolist()
-        columns = encoder.encodings_[index * len(means) : (index + 1) * len(means)]
-        number = graph.number(text, categories, [*range(len(categories))], len(categories))
-        table = graph.constant(TensorProto.DOUBLE, np.vstack([np.transpose(columns), means]))
-        shape = graph.constant(TensorProto.INT64, [-1, len(means)])
-        rows = graph.add("Gather", table, number, axis=0)
-        blocks.append(graph.add("Reshape", rows, shape, op_version=14))
+    for text, known, table in zip(texts, operator.raw_operator.categories_, tables, strict=True):
+        numbers: Any = {"values_int64s": [*range(len(known))], "default_int64": len(known)}
+        keys = known.tolist()
+        number = graph.add("LabelEncoder", text, op_domain=ML, keys_strings=keys, **numbers)
+        rows = graph.add("Gather", graph.constant(TensorProto.DOUBLE, table), number, axis=0)
+        blocks.append(graph.add("Squeeze", rows, graph.constant(TensorProto.INT64, [1])))
     graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
 
 
-def _target_encoder_shape(operator: Any) -> None:
-    if _has_texts(operator):
-        width = len(operator.raw_operator.encodings_)
-        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
-    else:
-        get_shape_calculator("SklearnTargetEncoder")(operator)
-
-
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
-    if not _is_float64(operator):
-        get_converter("SklearnImputer")(scope, operator, container)
-        return
     graph, imputer = Graph(scope, container), operator.raw_operator
     values = graph.input(operator, TensorProto.DOUBLE)
     statistics = graph.constant(TensorProto.DOUBLE, [imputer.statistics_])
@@ -233,16 +120,8 @@ def _imputer(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Where", missing, statistics, values, output=output, op_version=9)
 
 
-def _imputer_shape(operator: Any) -> None:
-    if _is_float64(operator):
-        width = len(operator.raw_operator.statistics_)
-        operator.outputs[0].type = data_types.DoubleTensorType([None, width])
-    else:
-        get_shape_calculator("SklearnImputer")(operator)
-
-
-def _is_float64(operator: Any) -> bool:
-    """Whether the imputer replaces NaN among float64 by a number, and does nothing else."""
+def _replaces_nan(operator: Any) -> bool:
+    """Whether an imputer replaces NaN among float64 by a number, and does nothing else."""
     imputer = operator.raw_operator
     numbers = all(isinstance(each.type, data_types.DoubleTensorType) for each in operator.inputs)
     return (
@@ -253,33 +132,9 @@ def _is_float64(operator: Any) -> bool:
     )
 
 
-class Numbers:
-    """Numbers in a graph, on which the arithmetic of Python adds nodes."""
-
-    def __init__(self, graph: Graph, name: str) -> None:
-        self.graph = graph
-        self.name = name
-
-    def _with(self, kind: str, other: "Numbers | float") -> "Numbers":
-        if not isinstance(other, Numbers):
-            other = Numbers(self.graph, self.graph.constant(TensorProto.DOUBLE, [float(other)]))
-        return Numbers(self.graph, self.graph.add(kind, self.name, other.name, op_version=14))
-
-    def __add__(self, other: "Numbers | float") -> "Numbers":
-        return self._with("Add", other)
-
-    def __sub__(self, other: "Numbers | float") -> "Numbers":
-        return self._with("Sub", other)
-
-    def __mul__(self, other: "Numbers | float") -> "Numbers":
-        return self._with("Mul", other)
-
-    def __truediv__(self, other: "Numbers | float") -> "Numbers":
-        return self._with("Div", other)
-
-    def floor(self) -> "Numbers":
-        """The largest whole numbers that are not above."""
-        return Numbers(self.graph, self.graph.add("Floor", self.name))
+def _has_texts(operator: Any) -> bool:
+    texts = all(isinstance(each.type, data_types.StringTensorType) for each in operator.inputs)
+    return texts and getattr(operator.raw_operator, "drop", None) is None
 
 
 def _calendar(scope: Any, operator: Any, container: Any) -> None:
@@ -299,9 +154,21 @@ def _calendar(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Concat", *(each.name for each in numbers), axis=1, output=output)
 
 
-def _calendar_shape(operator: Any) -> None:
+def _width(operator: Any) -> None:
     width = len(operator.raw_operator.get_feature_names_out())
     operator.outputs[0].type = data_types.DoubleTensorType([None, width])
+
+
+def _where(supported: Callable[[Any], bool], convert: Any, name: str) -> tuple[Any, Any]:
+    """A converter of ours where it supports an operator, else skl2onnx's; and its shapes."""
+
+    def converter(scope: Any, operator: Any, container: Any) -> None:
+        (convert if supported(operator) else get_converter(name))(scope, operator, container)
+
+    def shapes(operator: Any) -> None:
+        (_width if supported(operator) else get_shape_calculator(name))(operator)
+
+    return converter, shapes
 
 
 SUPPORTED = {
@@ -319,10 +186,10 @@ SUPPORTED = {
         ensemble.HistGradientBoostingClassifier,
         ensemble.RandomForestClassifier,
     ),
-    (_one_hot, _one_hot_shape): (preprocessing.OneHotEncoder,),
-    (_target_encoder, _target_encoder_shape): (preprocessing.TargetEncoder,),
-    (_imputer, _imputer_shape): (impute.SimpleImputer,),
-    (_calendar, _calendar_shape): (CalendarFeatures,),
+    _where(_has_texts, _one_hot, "SklearnOneHotEncoder"): (preprocessing.OneHotEncoder,),
+    _where(_has_texts, _target_encoder, "SklearnTargetEncoder"): (preprocessing.TargetEncoder,),
+    _where(_replaces_nan, _imputer, "SklearnImputer"): (impute.SimpleImputer,),
+    (_calendar, _width): (CalendarFeatures,),
 }
 CONVERTERS = {each: pair[0] for pair, kinds in SUPPORTED.items() for each in kinds}
 SHAPES = {each: pair[1] for pair, kinds in SUPPORTED.items() for each in kinds}

@@ -42,13 +42,8 @@ class Forest(NamedTuple):
     inverse: Literal["Identity", "Exp", "Sigmoid", "Softmax"] = "Identity"
 
 
-INVERSES: dict[str, Any] = {
-    "IdentityLink": "Identity",
-    "LogLink": "Exp",
-    "LogitLink": "Sigmoid",
-    "HalfLogitLink": "Sigmoid",
-    "MultinomialLogit": "Softmax",
-}
+LOGIT: dict[str, Any] = {"LogitLink": "Sigmoid", "HalfLogitLink": "Sigmoid"}
+INVERSES = {"IdentityLink": "Identity", "LogLink": "Exp", "MultinomialLogit": "Softmax", **LOGIT}
 
 
 def forest_of(estimator: Any) -> Forest:

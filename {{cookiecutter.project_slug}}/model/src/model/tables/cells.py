@@ -17,14 +17,13 @@ Faults = dict[int, tuple[str, str]]
 
 
 def check_columns(schema: pa.Schema, columns: Sequence[Column]) -> None:
-    """Raise ValueError unless a table has these columns, each once and of a readable type."""
-    names = schema.names
+    """Raise ValueError unless a table has these columns, each of a readable type."""
     for column in columns:
-        count = names.count(column.name)
-        if count > 1 or (count == 0 and not column.optional):
-            fault = "twice" if count else "missing"
-            raise ValueError(f"column {column.name} is {fault}; the header is {names!r:.300}")
-        if count and not _is_readable(kind := schema.field(column.name).type, column):
+        there = column.name in schema.names
+        if not there and not column.optional:
+            header = f"{schema.names!r:.300}"
+            raise ValueError(f"column {column.name} is missing; the header is {header}")
+        if there and not _is_readable(kind := schema.field(column.name).type, column):
             raise ValueError(f"column {column.name} is of type {kind}, not {column.kind}")
 
 

@@ -6,7 +6,7 @@ that it would have read.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from contract.names import find_columns
 from model.errors import ModelError
 
 BATCH_ROWS = 10_000
@@ -80,6 +81,9 @@ class Batch:
 class Table(ABC):
     """A file of rows.
 
+    Args:
+        names: columns that are to have these names, whatever header becomes them.
+
     Attributes:
         schema: the columns, as the batches have them.
         start: where the first batch begins.
@@ -93,8 +97,8 @@ class Table(ABC):
     start = Place()
     size: int
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        self._path, self._known = path, names
         self._state = STATE(path.stat())
 
     def batches(self, place: Place) -> Iterator[Batch]:
@@ -102,6 +106,11 @@ class Table(ABC):
         yield from self._batches(place)
         if STATE(self._path.stat()) != self._state:
             raise ModelError(f"{self._path}: changed while it was read; start again")
+
+    def _named(self, headers: Sequence[str]) -> list[str]:
+        """What the columns with these headers are called."""
+        known = {place: name for name, place in find_columns(headers, self._known).items()}
+        return [known.get(place, header) for place, header in enumerate(headers)]
 
     @abstractmethod
     def _batches(self, place: Place) -> Iterator[Batch]: ...
@@ -113,15 +122,15 @@ class CsvTable(Table):
     Regular expressions tell rows from lines that are no row; Arrow reads the cells of the rows.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        super().__init__(path, names)
         self.size = path.stat().st_size
         with path.open("rb") as file:
             data = self._block(file, 0)
         header = _compiled(ROWS % 1).match(data, len(BOM) * data.startswith(BOM))
         if header is None or not header[0].strip():
             raise ValueError("line 1 is not a header")
-        names = csv.read_csv(pa.BufferReader(header[0])).column_names
+        names = self._named(csv.read_csv(pa.BufferReader(header[0])).column_names)
         self.schema = pa.schema([(name, pa.string()) for name in names])
         self.start = Place(header.end(), 0, header[0].count(b"\n"))
         self._rows = _compiled(ROWS % BATCH_ROWS)
@@ -195,12 +204,13 @@ class CsvTable(Table):
 class ParquetTable(Table):
     """A Parquet file; the offset of a place counts rows."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        super().__init__(path, names)
         with parquet.ParquetFile(path) as file:
             self.size = file.metadata.num_rows
             found = file.schema_arrow
-        self.schema = pa.schema([(field.name, _plain_type(field.type)) for field in found])
+        types = map(_plain_type, found.types)
+        self.schema = pa.schema(zip(self._named(found.names), types, strict=True))
         self._batch_rows = min(BATCH_ROWS, 1 + self.size * BATCH_BYTES // path.stat().st_size)
 
     def _batches(self, place: Place) -> Iterator[Batch]:
@@ -211,7 +221,8 @@ class ParquetTable(Table):
                 done += cells.num_rows
                 if done > place.row:
                     end = Place(done, done)
-                    yield Batch(place, end, cells.cast(self.schema), {}, repeat(None))
+                    named = cells.rename_columns(self.schema.names).cast(self.schema)
+                    yield Batch(place, end, named, {}, repeat(None))
                     place = end
 
 

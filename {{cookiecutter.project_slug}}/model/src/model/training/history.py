@@ -85,7 +85,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
     parts: dict[str, list[Array]] = {column.name: [] for column in known}
     keys: Any = []
     with explained(path):
-        table = CsvTable(path)
+        table = CsvTable(path, [*parts, by])
         check_columns(table.schema, known)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
