@@ -240,7 +240,8 @@ def dotted(date: str) -> str:
     return f"{day}.{month}.{year}"
 
 
-def test_what_a_row_without_a_target_holds_does_not_matter(scratch: Path) -> None:
+@pytest.mark.usefixtures("scratch")
+def test_what_a_row_without_a_target_holds_does_not_matter() -> None:
     lost = [["", "many", "", "x" * 201, ""], ["x", "", "?", "", ""]]
     table = [*rows(30), *lost, *rows(30)]
     assert faults(to_csv([HEADER], table).encode()) == []
