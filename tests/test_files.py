@@ -89,6 +89,7 @@ model/src/model/compiling/__init__.py
 model/src/model/compiling/boosting.py
 model/src/model/compiling/compiler.py
 model/src/model/compiling/converters.py
+model/src/model/compiling/graph.py
 model/src/model/compiling/parity.py
 model/src/model/compiling/probes.py
 model/src/model/compiling/trees.py
