@@ -33,6 +33,8 @@ REGRESSION = TARGET.kind == "float"
 class NamedClasses(XGBClassifier):
     """XGBoost's classifier for classes that have names, as docs/adr/0022 shows it."""
 
+    names_ = None
+
     def fit(self, X: Any, y: Any, **options: Any) -> "NamedClasses":
         """Fit to the numbers of the classes."""
         self.names_ = None

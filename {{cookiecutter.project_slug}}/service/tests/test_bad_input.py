@@ -87,7 +87,7 @@ def test_an_unknown_id(service: Service) -> None:
         check(service.post(OUTCOME, f"{PATH}/{number}/outcome"), 404)
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", f"{PATH}/", f"{PATH}/1/", "/livez/", "/%00"])
+@pytest.mark.parametrize("path", ["/nowhere", f"{PATH}/", f"{PATH}/1/", "/livez/", "/%00"])
 def test_an_unknown_path(service: Service, path: str) -> None:
     check(service.client.get(path), 404)
     check(service.post(NEW, path), 404)

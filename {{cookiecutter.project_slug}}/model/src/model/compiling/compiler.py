@@ -7,6 +7,7 @@ from typing import Any
 from skl2onnx import convert_sklearn
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from contract import FEATURES, MODEL_NAME
 from model.artifacts.manifest import Compilation
@@ -19,6 +20,8 @@ from model.engines.sklearn import SklearnEngine
 NUMBERS = (DoubleTensorType, FloatTensorType)
 """What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
 operators of ONNX Runtime exist for float32 only."""
+TEXTS = dict.fromkeys((CountVectorizer, TfidfVectorizer), {"locale": "C"})
+"""Lower case is made by the one locale that is on every machine: right for ASCII."""
 
 
 def compile_pipeline(
@@ -68,7 +71,7 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
             pipeline,
             name=MODEL_NAME,  # instead of a random one: the same rows make the same version
             initial_types=inputs,
-            options={"zipmap": False} if hasattr(pipeline, "classes_") else None,
+            options={**TEXTS, **({"zipmap": False} if hasattr(pipeline, "classes_") else {})},
             custom_conversion_functions=CONVERTERS,
             custom_shape_calculators=SHAPES,
         )
