@@ -4,6 +4,7 @@
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
 - Target encoding of texts, which skl2onnx outputs in float32.
+- Logistic regression, for which skl2onnx uses an operator in float32.
 - The trees of LightGBM and XGBoost, for which it has none.
 - Imputation, for which ONNX Runtime has no operator in float64.
 - What the calendar says of a moment, which is arithmetic of our own.
@@ -20,7 +21,7 @@ from onnx import TensorProto
 from skl2onnx import update_registered_converter
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from sklearn import ensemble, impute, preprocessing, tree
+from sklearn import ensemble, impute, linear_model, preprocessing, tree
 from sklearn.base import ClassifierMixin
 
 from model.columns import Array
@@ -31,8 +32,14 @@ from model.moments import CalendarFeatures, calendar
 
 
 def _sums(graph: Graph, operator: Any) -> tuple[str, str]:
-    """What the trees of an operator add up to, and the operator that makes predictions of it."""
+    """What an operator adds up, and the operator that makes predictions of it."""
     estimator = operator.raw_operator
+    if isinstance(estimator, linear_model.LogisticRegression):
+        weights = graph.constant(TensorProto.DOUBLE, estimator.coef_.T)
+        product = graph.add("MatMul", graph.input(operator, TensorProto.DOUBLE), weights)
+        start = graph.constant(TensorProto.DOUBLE, [estimator.intercept_])
+        sums = graph.add("Add", product, start, op_version=14)
+        return sums, "Sigmoid" if len(estimator.coef_) == 1 else "Softmax"
     try:
         forest = FORESTS.get(boosted_by(estimator) or "", forest_of)(estimator)
         kind = TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE
@@ -185,6 +192,7 @@ SUPPORTED = {
         ensemble.GradientBoostingClassifier,
         ensemble.HistGradientBoostingClassifier,
         ensemble.RandomForestClassifier,
+        linear_model.LogisticRegression,
     ),
     _where(_has_texts, _one_hot, "SklearnOneHotEncoder"): (preprocessing.OneHotEncoder,),
     _where(_has_texts, _target_encoder, "SklearnTargetEncoder"): (preprocessing.TargetEncoder,),
