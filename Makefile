@@ -16,7 +16,7 @@ demo: .venv/ready ## stamp out the default project in build/ and run its demo, f
 test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
 	.venv/bin/pytest -m "not pipelines"
 
-test-pipelines: .venv/ready-to-test ## put ten pipelines into stamped-out projects, each taken to a green check: QQ min
+test-pipelines: .venv/ready-to-test ## put eleven pipelines into stamped-out projects, each taken to a green check
 	.venv/bin/pytest tests/test_pipelines.py
 
 test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: 20 s

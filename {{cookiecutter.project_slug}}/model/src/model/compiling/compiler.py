@@ -20,7 +20,7 @@ from model.engines.sklearn import SklearnEngine
 NUMBERS = (DoubleTensorType, FloatTensorType)
 """What numbers may enter a graph as. float64, as they enter the pipeline, is tried first; some
 operators of ONNX Runtime exist for float32 only."""
-TEXTS = dict.fromkeys((CountVectorizer, TfidfVectorizer), {"locale": "C"})
+TEXTS = {each: {"locale": "C"} for each in (CountVectorizer, TfidfVectorizer)}
 """Lower case is made by the one locale that is on every machine: right for ASCII."""
 
 
