@@ -164,7 +164,7 @@ def _count(
     """How often each text stands in these columns, in the rows with a target."""
     counts: list[Counter[str]] = [Counter() for _ in places]
     for chunk in source.chunks():
-        known = target and target[1].plain(chunk[target[0]])
+        known = target and [text != "" for text in target[1].plain(chunk[target[0]])]
         for place, count in zip(places, counts, strict=True):
             count.update(itertools.compress(chunk[place], known) if known else chunk[place])
     return counts

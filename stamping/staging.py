@@ -224,13 +224,16 @@ class Rows:
         """Write some more rows to a file, unless any row so far has a misfit."""
         start = self.kept + self.lost
         plain = {name: column.plain(texts[name]) for name, column in columns.items()}
+        targets = plain.get(self._target, [])
+        different = set(targets)
         for name, cells in plain.items():
             wrong = {None} if name in self._may_miss else {None, ""}
             if not wrong.isdisjoint(cells):
                 found = [cell in wrong for cell in cells]
-                self.misfits.setdefault(name, Misfits()).add(start, texts[name], found)
-        targets = plain.get(self._target, [])
-        different = set(targets)
+                if "" in different:  # rows without a target are left out, whatever they hold
+                    found = [each and to != "" for each, to in zip(found, targets, strict=True)]
+                if any(found):
+                    self.misfits.setdefault(name, Misfits()).add(start, texts[name], found)
         rows: Iterable[tuple[str, ...]] = zip(*map(quoted, plain.values()), strict=True)
         if "" in different:
             rows = compress(rows, targets)

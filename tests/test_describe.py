@@ -169,6 +169,12 @@ def test_what_cannot_be_described_is_said_in_one_line(
     assert "\n" not in str(unfit.value)
 
 
+def test_a_target_that_is_no_number_after_all_keeps_its_rows(write: Write) -> None:
+    remarks, words = described(write(late=cells("0", "1", "1e999")), "late")
+    assert "target=late:category" in words
+    assert remarks[0] == "a history.csv: 60 rows"
+
+
 def test_order_and_leaks_are_told(write: Write, tmp_path: Path) -> None:
     path = write(x=["a"] * 30 + ["b"] * 30, good=["2.5", "1"] * 30)
     done = subprocess.run(

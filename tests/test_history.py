@@ -240,6 +240,20 @@ def dotted(date: str) -> str:
     return f"{day}.{month}.{year}"
 
 
+@pytest.mark.usefixtures("scratch")
+def test_what_a_row_without_a_target_holds_does_not_matter() -> None:
+    lost = [["", "many", "", "x" * 201, ""], ["x", "", "?", "", ""]]
+    table = [*rows(30), *lost, *rows(30)]
+    assert faults(to_csv([HEADER], table).encode()) == []
+    assert Path(".history.csv").read_text("utf-8") == to_csv([HEADER], rows(30), rows(30)).replace(
+        "\r\n", "\n"
+    )
+    table[40][1] = "many"
+    (fault,) = faults(to_csv([HEADER], table).encode())
+    assert "column 'visits' has 'many' in row 41 (line 42)" in fault
+    assert "such rows: 1" in fault
+
+
 def test_rows_without_a_target_are_left_out_and_counted(stamp: Stamp, tmp_path: Path) -> None:
     table = rows(70)
     for row in table[:12]:

@@ -318,7 +318,7 @@ def test_what_make_hands_on_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("versions", "fault"),
     [
-        ("  3f2a9c0d1e5b  2026-11-27 ...", "the model is not better than its baseline"),
+        ("  3f2a9c0d1e5b  2026-11-27 ...", "the model is worse than its baseline"),
         ("* 3f2a9c0d1e5b  2026-11-27 ...", "the project's demo failed"),
         ("", "the project's demo failed"),
         (None, "the project's demo failed"),
@@ -366,7 +366,7 @@ def test_a_table_becomes_a_project_that_has_answered(write: Write, tmp_path: Pat
     done = command(write(), "Quality", "--out", tmp_path / "out", "--yes", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     project = tmp_path / "out" / "wines"
-    rows = re.findall(r"^ *\d+ +\d+ +\d+ +model [0-9a-f]{12}$", done.stdout, re.M)
+    rows = re.findall(r"^ *\d+ +[\d.]+ +\d+ +model [0-9a-f]{12}$", done.stdout, re.M)
     assert len(rows) == 5, done.stdout
     assert re.search(r"mean_absolute_error 0\.\d+, and [01]\.\d+ for a constant", done.stdout)
     assert done.stdout.endswith(f"  cd {project} && make up\n")

@@ -1,18 +1,15 @@
 """A project's own table "How do I change …", followed row by row to a green `make check`."""
 
-import os
 import re
-import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
 from conftest import reserved_port
 from test_projects import environment, on_the_bench
-from test_running import made_up
+from test_running import fresh_database, made_up
 
 Stamp = Callable[..., Path]
 pytestmark = pytest.mark.slow
@@ -165,22 +162,8 @@ def stored(project: Path) -> None:
 
 
 def database(project: Path) -> None:
-    server = os.environ.get("TEST_POSTGRES_URL")
-    if not server:
-        pytest.fail("TEST_POSTGRES_URL is not set")
-    name = f"test_{uuid4().hex}"
-
-    def execute(statement: str) -> None:
-        code = (
-            f"import psycopg; psycopg.connect({server!r}, autocommit=True).execute({statement!r})"
-        )
-        run(project, f"service/.venv/bin/python -c {shlex.quote(code)}")
-
-    execute(f"CREATE DATABASE {name}")
-    try:
-        serve_one_order(project, DATABASE_URL=f"{server.rpartition('/')[0]}/{name}")
-    finally:
-        execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(project) as url:
+        serve_one_order(project, DATABASE_URL=url)
 
 
 def place(project: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -51,6 +52,27 @@ def running(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with reserved_port() as private, made_up(project, f"http://127.0.0.1:{private}") as public:
         token = (project / ".env").read_text().strip().partition("=")[2]
         yield Running(project, public, f"http://127.0.0.1:{private}", token)
+
+
+@contextmanager
+def fresh_database(project: Path) -> Iterator[str]:
+    """The URL of a PostgreSQL database of its own, reached with what the project has installed."""
+    server = os.environ.get("TEST_POSTGRES_URL")
+    if not server:
+        pytest.fail("TEST_POSTGRES_URL is not set")
+    name = f"test_{uuid4().hex}"
+
+    def execute(statement: str) -> None:
+        code = (
+            f"import psycopg; psycopg.connect({server!r}, autocommit=True).execute({statement!r})"
+        )
+        subprocess.run([project / "service/.venv/bin/python", "-c", code], check=True)
+
+    execute(f"CREATE DATABASE {name}")
+    try:
+        yield f"{server.rpartition('/')[0]}/{name}"
+    finally:
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,10 +72,20 @@ def missing_elsewhere(attributes: Attributes) -> None:
     tracks[:] = [1 - each for each in tracks]
 
 
-def unseen_as_known(attributes: Attributes) -> None:
+def unseen_as_known(attributes: Attributes, known: str = "a") -> None:
     """Take a category that was never seen for one that was."""
     keys, values = attributes["keys_strings"].strings, attributes["values_int64s"].ints
-    attributes["default_int64"].i = values[list(keys).index(b"c, d")]
+    attributes["default_int64"].i = values[list(keys).index(known.encode())]
+
+
+def unlike_unseen(reference: SklearnEngine, rows: dict[str, Array], lead: Column) -> str:
+    """A category of which something else is predicted than of one that was never seen."""
+
+    def predicted(text: str) -> Any:
+        row = {name: values[:1] for name, values in rows.items()}
+        return reference.predict({**row, lead.name: np.array([text], object)}).numbers.tolist()
+
+    return next(each for each in ("a", "c, d") if predicted(each) != predicted("never seen"))
 
 
 def first(*kinds: str, optional: bool = False) -> list[Column]:
@@ -105,7 +116,9 @@ def test_a_broken_graph_is_found(
     assert proof.rows > len(rows[lead.name])
     assert proof.worst <= TOLERANCE
     model = onnx.load_from_string(graph)
-    kind = "LabelEncoder" if damage is unseen_as_known else "TreeEnsembleRegressor"
+    kind = "TreeEnsembleRegressor"
+    if damage is unseen_as_known:
+        kind, damage = "LabelEncoder", partial(damage, known=unlike_unseen(reference, rows, lead))
     for node in model.graph.node:
         if node.op_type == kind:
             damage({each.name: each for each in node.attribute})

@@ -162,6 +162,15 @@ def test_synthetic_data_are_marked_wherever_a_version_is_shown(run: Run, tmp_pat
     assert "provenance.json does not describe this history.csv" in warning
 
 
+def test_a_history_that_is_not_there_is_told_with_where_to_look(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("It is too large for git.")
+    status, _, err = run("train", "--data", str(tmp_path / "history.csv"))
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        f"model: {tmp_path}/history.csv: is not there; {tmp_path}/README.md says what belongs there"
+    )
+
+
 def test_predict_for_rows(served: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = served("predict", ROWS[0])[1]
     Prediction.model_validate_json(alone)

@@ -198,7 +198,7 @@ def failing(rows: Any) -> Any:
 @pytest.mark.parametrize(
     ("function", "fault"),
     [
-        (lambda rows: rows, r"cannot be stored \(.*lambda.*name a function in a module"),
+        (lambda rows: rows, r"cannot be stored: .*lambda.*: name it in a module"),
         (failing, "cannot be fitted: RuntimeError: of its own; correct `build_pipeline`"),
     ],
 )

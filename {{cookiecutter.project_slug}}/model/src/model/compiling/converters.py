@@ -4,6 +4,7 @@
   the node numbers of gradient boosting on histograms, and does not see its `categorical_features`.
 - One-hot encoding of texts, where skl2onnx fails as soon as rare categories count as one.
 - Target encoding of texts, which skl2onnx outputs in float32.
+- Logistic regression, for which skl2onnx uses an operator in float32.
 - The trees of LightGBM and XGBoost, for which it has none.
 - Imputation, for which ONNX Runtime has no operator in float64.
 - What the calendar says of a moment, which is arithmetic of our own.
@@ -12,7 +13,7 @@ A converter gets the scope that makes up names, the operator with its inputs and
 container that nodes are added to: https://onnx.ai/sklearn-onnx/auto_tutorial/plot_icustom_converter.html
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,9 @@ from onnx import TensorProto
 from skl2onnx import update_registered_converter
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import get_converter, get_shape_calculator
-from sklearn import ensemble, impute, preprocessing, tree
+from sklearn import ensemble, impute, linear_model, preprocessing, tree
 from sklearn.base import ClassifierMixin
 
-from model.columns import Array
 from model.compiling.boosting import FORESTS, boosted_by
 from model.compiling.graph import ML, Graph, Numbers
 from model.compiling.trees import forest_of
@@ -31,8 +31,14 @@ from model.moments import CalendarFeatures, calendar
 
 
 def _sums(graph: Graph, operator: Any) -> tuple[str, str]:
-    """What the trees of an operator add up to, and the operator that makes predictions of it."""
+    """What an operator adds up, and the operator that makes predictions of it."""
     estimator = operator.raw_operator
+    if isinstance(estimator, linear_model.LogisticRegression):
+        weights = graph.constant(TensorProto.DOUBLE, estimator.coef_.T)
+        product = graph.add("MatMul", graph.input(operator, TensorProto.DOUBLE), weights)
+        start = graph.constant(TensorProto.DOUBLE, [estimator.intercept_])
+        sums = graph.add("Add", product, start, op_version=14)
+        return sums, "Sigmoid" if len(estimator.coef_) == 1 else "Softmax"
     try:
         forest = FORESTS.get(boosted_by(estimator) or "", forest_of)(estimator)
         kind = TensorProto.FLOAT if forest.rounded else TensorProto.DOUBLE
@@ -76,40 +82,52 @@ def _classifier_shape(operator: Any) -> None:
 
 
 def _one_hot(scope: Any, operator: Any, container: Any) -> None:
-    encoder, tables = operator.raw_operator, []
-    for index, categories in enumerate(encoder.categories_):
+    """Each text becomes the number of its column, and that a one among zeros.
+
+    A text that was never seen becomes the number of the rare ones' column, or -1, which is none.
+    """
+    graph, encoder, blocks = Graph(scope, container), operator.raw_operator, []
+    for index, (text, categories) in enumerate(_texts(graph, operator)):
         rare = encoder.infrequent_categories_[index] if encoder._infrequent_enabled else None
         kept = [each for each in categories if rare is None or each not in rare]
-        numbers = [kept.index(each) if each in kept else len(kept) for each in categories]
-        other = len(kept) if encoder.handle_unknown == "infrequent_if_exist" else -1
-        width = len(kept) + (rare is not None)
-        tables.append(np.vstack([np.eye(width)[numbers], np.eye(1, width, other)]))
-    _look_up(Graph(scope, container), operator, tables)
+        other = -1 if rare is None else len(kept)
+        numbers = [kept.index(each) if each in kept else other for each in categories]
+        unseen = other if encoder.handle_unknown == "infrequent_if_exist" else -1
+        number = graph.number(text, categories, numbers, unseen)
+        columns = list(range(len(kept) + (rare is not None)))
+        ones: Any = {"op_domain": ML, "op_version": 1, "cats_int64s": columns, "zeros": 1}
+        block = graph.add("OneHotEncoder", number, **ones)
+        blocks.append(graph.add("Cast", block, to=TensorProto.DOUBLE))
+    _columns(graph, operator, blocks)
 
 
 def _target_encoder(scope: Any, operator: Any, container: Any) -> None:
-    encoder = operator.raw_operator
+    """Each text becomes a number, and that a row of a table; of one never seen, the last row."""
+    graph, encoder, blocks = Graph(scope, container), operator.raw_operator, []
     means = np.ravel(encoder.target_mean_)  # of a multi-class target one for each class
-    blocks = np.reshape(np.array([*encoder.encodings_, None], object)[:-1], (-1, len(means)))
-    tables = [np.vstack([np.transpose([*block]), means]) for block in blocks]
-    _look_up(Graph(scope, container), operator, tables)
+    for index, (text, categories) in enumerate(_texts(graph, operator)):
+        known = encoder.encodings_[index * len(means) : (index + 1) * len(means)]
+        table = graph.constant(TensorProto.DOUBLE, np.vstack([np.transpose(known), means]))
+        count = len(categories)
+        number = graph.number(text, categories, list(range(count)), count)
+        blocks.append(graph.add("Gather", table, number, axis=0))
+    _columns(graph, operator, blocks)
 
 
-def _look_up(graph: Graph, operator: Any, tables: list[Array]) -> None:
-    """Each text becomes the row of its category in its column's table, or the last, if unseen."""
-    texts = (
-        graph.add("Gather", each.full_name, graph.constant(TensorProto.INT64, [place]), axis=1)
-        for each in operator.inputs
-        for place in range(each.type.shape[1])
-    )
-    blocks = []
-    for text, known, table in zip(texts, operator.raw_operator.categories_, tables, strict=True):
-        numbers: Any = {"values_int64s": [*range(len(known))], "default_int64": len(known)}
-        keys = known.tolist()
-        number = graph.add("LabelEncoder", text, op_domain=ML, keys_strings=keys, **numbers)
-        rows = graph.add("Gather", graph.constant(TensorProto.DOUBLE, table), number, axis=0)
-        blocks.append(graph.add("Squeeze", rows, graph.constant(TensorProto.INT64, [1])))
-    graph.add("Concat", *blocks, axis=1, output=operator.outputs[0].full_name)
+def _texts(graph: Graph, operator: Any) -> Iterator[tuple[str, list[str]]]:
+    """The columns of all inputs of an encoder, each [rows, 1], with their categories."""
+    known = iter(operator.raw_operator.categories_)
+    for each in operator.inputs:
+        for place in range(each.type.shape[1]):
+            chosen = graph.constant(TensorProto.INT64, [place])
+            yield graph.add("Gather", each.full_name, chosen, axis=1), next(known).tolist()
+
+
+def _columns(graph: Graph, operator: Any, blocks: list[str]) -> None:
+    """Blocks [rows, 1, columns], side by side."""
+    second = graph.constant(TensorProto.INT64, [1])
+    flat = [graph.add("Squeeze", block, second) for block in blocks]
+    graph.add("Concat", *flat, axis=1, output=operator.outputs[0].full_name)
 
 
 def _imputer(scope: Any, operator: Any, container: Any) -> None:
@@ -185,6 +203,7 @@ SUPPORTED = {
         ensemble.GradientBoostingClassifier,
         ensemble.HistGradientBoostingClassifier,
         ensemble.RandomForestClassifier,
+        linear_model.LogisticRegression,
     ),
     _where(_has_texts, _one_hot, "SklearnOneHotEncoder"): (preprocessing.OneHotEncoder,),
     _where(_has_texts, _target_encoder, "SklearnTargetEncoder"): (preprocessing.TargetEncoder,),

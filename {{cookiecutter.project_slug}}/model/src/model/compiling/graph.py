@@ -39,6 +39,11 @@ class Graph:
         columns = [self.add("Cast", each.full_name, to=kind) for each in operator.inputs]
         return self.add("Concat", *columns, axis=1)
 
+    def number(self, text: str, texts: list[str], numbers: list[int], other: int) -> str:
+        """The number of each text, and another for one that is not among them."""
+        keys: dict[str, Any] = {"keys_strings": texts, "values_int64s": numbers}
+        return self.add("LabelEncoder", text, op_domain=ML, default_int64=other, **keys)
+
     def forest(self, values: str, forest: Forest) -> str:
         """The sums of a forest, float64 [rows, targets].
 

@@ -59,23 +59,21 @@ class History:
     @property
     def empty(self) -> list[str]:
         """The features, categories aside, that have no value in any row."""
-        numbers = [each.name for each in FEATURES if each.kind != "category"]
-        return [name for name in numbers if all(map(_is_missing, self.columns[name]))]
+        numbers, arrays = (
+            (each for each in FEATURES if each.kind != "category"),
+            to_arrays(self.columns),
+        )
+        return [each.name for each in numbers if np.isnan(arrays[each.name]).all()]
 
     def part(self, rows: npt.NDArray[np.intp]) -> "History":
         """Some of the rows, by their numbers and in that order."""
-        columns = {name: _chosen(values, rows) for name, values in self.columns.items()}
-        targets, keys = _chosen(self.targets, rows), self.keys
-        keys = _chosen(keys, rows) if len(keys) else keys
-        return replace(self, columns=columns, targets=targets, keys=keys)
 
+        def chosen(values: Any) -> Any:
+            return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
-def _chosen(values: Any, rows: npt.NDArray[np.intp]) -> Any:
-    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value
+        columns = {name: chosen(values) for name, values in self.columns.items()}
+        keys = chosen(self.keys) if len(self.keys) else ()
+        return replace(self, columns=columns, targets=chosen(self.targets), keys=keys)
 
 
 def read_history(path: Path, split: str = SPLIT) -> History:

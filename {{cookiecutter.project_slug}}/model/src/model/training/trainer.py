@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import pickle
 import platform
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +15,10 @@ from model.artifacts.verification import version_of
 from model.columns import to_arrays, to_values
 from model.compiling.compiler import compile_pipeline
 from model.engines.sklearn import SklearnEngine
-from model.errors import ModelError
+from model.errors import ModelError, explained
 from model.pipeline import build_pipeline
 from model.training.evaluation import judge, observe
-from model.training.fitting import fallback_of, fit
+from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
 from model.training.provenance import describe_code, packages_of
 from model.training.search import choose
@@ -104,14 +102,9 @@ def train(
 def _dumped(pipeline: Any) -> bytes:
     """The pipeline as joblib stores it; raises ModelError if it cannot be stored."""
     buffer = io.BytesIO()
-    try:
+    remedy = "a lambda, or a function within one, cannot be loaded again: name it in a module"
+    with explained("the pipeline cannot be stored", remedy, kinds=(Exception,)):
         joblib.dump(pipeline, buffer)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        fault = " ".join(re.sub(" at 0x[0-9a-f]+", "", str(error)).split())
-        remedy = "a lambda or a function within a function has no name to be loaded by"
-        raise ModelError(
-            f"the pipeline cannot be stored ({fault:.200}); {remedy}: name a function in a module"
-        ) from None
     return buffer.getvalue()
 
 
@@ -123,12 +116,7 @@ def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
         values = [*to_values(history.columns[column.name][:: rows.step], column)]
         unseen = "never seen" if column.kind == "category" else values[0]
         columns[column.name] = [*values, None if column.optional else unseen]
-    try:
+    allowed = "a row that the contract allows, with missing values or a category never seen"
+    with explained(f"the pipeline fails on {allowed}", REMEDY, kinds=(Exception,)):
         predictions = reference.predict(to_arrays(columns)).rows()
-    except Exception as error:  # whatever the pipeline raises
-        raise ModelError(
-            "the pipeline fails on a row that the contract allows, with missing values or a"
-            f" category that was never seen ({' '.join(str(error).split()):.300}); let"
-            " `build_pipeline` handle it"
-        ) from None
     return SelfTest(columns=columns, predictions=predictions)
