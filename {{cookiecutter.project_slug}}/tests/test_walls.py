@@ -64,7 +64,7 @@ PLANTED = {
         ("model.logs", "model.columns"),
         ("model.columns", "model.tables.cells"),
         ("model.tables.reading", "model.artifacts.store"),
-        ("model.pipeline", "model.columns"),
+        ("model.columns", "model.pipeline"),
         ("model.artifacts.store", "model.engines.loading"),
         ("model.engines.loading", "model.compiling.parity"),
         ("model.compiling.parity", "model.training.trainer"),
