@@ -37,7 +37,7 @@ new: .venv/ready ## CSV=history.csv TARGET=delay [OUT=..] [YES=1]: from your tab
 	@.venv/bin/python -m stamping.new "$(CSV)" "$(TARGET)" --out "$(OUT)" $(if $(YES),--yes)
 
 describe: .venv/ready ## CSV=history.csv TARGET=delay: print the cookiecutter command for your own history
-	@.venv/bin/python -m stamping.describing "$(CSV)" "$(TARGET)"
+	@.venv/bin/python -m stamping.describe "$(CSV)" "$(TARGET)"
 
 FROM ?= build/order-wait-times
 

@@ -1,4 +1,5 @@
 """What the template does itself: check the answers, read the history, place what follows from it.
 
-The hooks call it. It uses the standard library alone.
+The hooks call it; `make describe` and `make new` are its modules `describe` and `new`. It uses the
+standard library and what cookiecutter itself needs: Jinja2, click and python-slugify.
 """

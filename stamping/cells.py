@@ -77,18 +77,19 @@ class Bools:
 
 
 class Categories:
-    """The categories of a column, which stay as they are."""
+    """The categories of a column, which stay as they are but for blanks around them."""
 
     spelling = ""
     remarks: list[str] = []  # noqa: RUF012
 
     def look(self, texts: Collection[str]) -> set[str]:
         """Those that are no categories."""
-        return {text for text in texts if not CATEGORY.fullmatch(text)}
+        return {text for text in texts if not CATEGORY.fullmatch(text.strip())}
 
     def plain(self, texts: Collection[str]) -> list[str | None]:
         """The categories; None for a text that is none."""
-        return [text if CATEGORY.fullmatch(text) else None for text in texts]
+        stripped = map(str.strip, texts)
+        return [text if CATEGORY.fullmatch(text) else None for text in stripped]
 
 
 class Column:

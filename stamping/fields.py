@@ -1,10 +1,19 @@
 """The declared columns: `name:type` words, and the answers that hold them."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 WAYS = ("order", "shuffled", "time", "group")
 """How the rows of the past may be split into those to learn from and those to be judged on."""
+
+READ: dict[str, Callable[[str], Any]] = {
+    "float": float,
+    "int": int,
+    "bool": "true".__eq__,
+    "category": str,
+    "datetime": str,
+}
+"""The JSON value in a staged cell of each kind, which is not missing."""
 
 
 class Field(NamedTuple):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from stamping.describe import Unfit, describe
-from stamping.describing import findings, lines, path_of
+from stamping.describe import findings, lines, path_of
+from stamping.description import Unfit, describe
 from stamping.names import TEMPLATE
 from stamping.questions import (
     Ask,

@@ -8,13 +8,13 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stamping import synthetic
-from stamping.fields import Field, features_of, field_of
+from stamping.fields import READ, Field, features_of, field_of
 from stamping.staging import STAGED, Facts
 
 DATA = Path("data")
@@ -29,13 +29,6 @@ NOT_IN_GIT = (
     "It is larger than 20 MB, and so git does not track it: keep it where the team keeps its data,"
     " and put it here\nin every clone that trains; `provenance.json` has its digest."
 )
-READ: dict[str, Callable[[str], Any]] = {
-    "float": float,
-    "int": int,
-    "bool": "true".__eq__,
-    "category": str,
-    "datetime": str,
-}
 
 Answers = Mapping[str, str]
 

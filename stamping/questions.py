@@ -7,7 +7,7 @@ from slugify import slugify
 
 from stamping.answers import entity_faults, slug_faults, split_faults, text_faults
 from stamping.defaults import entity_of, project_name_of
-from stamping.describe import Description
+from stamping.description import Description
 from stamping.jinja import plural
 from stamping.names import name_of
 from stamping.values import Table

@@ -1,11 +1,11 @@
 """The cells of a described table as values, in which order and leaks are looked for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from stamping.describe import Description
+from stamping.description import Description
+from stamping.fields import READ
 
 MOST_ROWS = 100_000
 """Rows that are taken of a table, evenly spread."""
@@ -42,7 +42,7 @@ def values_of(description: Description) -> Table:
     values: dict[str, list[Any]] = {name: [] for name in read}
     for chunk in description.chunks(list(read.values()), -(-description.rows // MOST_ROWS)):
         for name, cells in chunk.items():
-            known = {cell: READ[read[name].kind](cell) if cell else None for cell in set(cells)}
+            known = {cell: TO_VALUE[read[name].kind](cell) if cell else None for cell in set(cells)}
             values[name] += map(known.__getitem__, cells)
     return Table(
         description.target.name,
@@ -59,10 +59,4 @@ def seconds(moment: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-READ: dict[str, Callable[[str], Any]] = {
-    "float": float,
-    "int": int,
-    "bool": "true".__eq__,
-    "category": str,
-    "datetime": seconds,
-}
+TO_VALUE = {**READ, "datetime": seconds}

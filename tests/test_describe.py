@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stamping.answers import all_faults
-from stamping.describe import Unfit, describe
-from stamping.describing import command, findings, lines, path_of
+from stamping.describe import command, findings, lines, path_of
+from stamping.description import Unfit, describe
 from stamping.values import values_of
 
 SAMPLE = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "sample.csv"
@@ -92,6 +92,11 @@ def test_the_type_follows_the_cells(write: Write, column: list[str], field: str 
     _, words = described(write(x=column), "late")
     features = f"features=good:float {field}" if field else "features=good:float"
     assert features in words
+
+
+def test_blanks_around_a_category_are_no_part_of_it(write: Write) -> None:
+    remarks, _ = described(write(x=cells("a", " a", "b ")), "late")
+    assert "x:category (2 values: a, b)" in remarks
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ def test_a_target_that_is_no_number_after_all_keeps_its_rows(write: Write) -> No
 def test_order_and_leaks_are_told(write: Write, tmp_path: Path) -> None:
     path = write(x=["a"] * 30 + ["b"] * 30, good=["2.5", "1"] * 30)
     done = subprocess.run(
-        [sys.executable, "-m", "stamping.describing", path, "late"],
+        [sys.executable, "-m", "stamping.describe", path, "late"],
         cwd=TEMPLATE,
         capture_output=True,
         encoding="utf-8",
@@ -207,7 +212,7 @@ def test_a_bad_file_ends_with_one_line(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    words = [sys.executable, "-m", "stamping.describing", str(tmp_path / name), "b"]
+    words = [sys.executable, "-m", "stamping.describe", str(tmp_path / name), "b"]
     result = subprocess.run(words, cwd=TEMPLATE, capture_output=True, encoding="utf-8")
     assert result.returncode == 1
     assert result.stdout == ""

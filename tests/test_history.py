@@ -173,7 +173,7 @@ def test_a_history_is_placed_in_one_plain_form(stamp: Stamp, tmp_path: Path) -> 
     lines = content.decode().split("\n")
     assert lines[0] == ",".join(HEADER)
     assert lines[1] == """,7,true,"Köln, ""Süd"" 🚀",it's"""
-    assert lines[2] == "1e3,4,false,, b "
+    assert lines[2] == "1e3,4,false,,b"
     assert lines[3] == "+.5,40,true,n,a"
     assert lines[4:] == [*(",".join(row) for row in table[3:]), ""]
     assert json.loads((project / "data" / "provenance.json").read_text("utf-8")) == {

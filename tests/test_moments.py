@@ -15,7 +15,7 @@ from conftest import Stamp
 from test_projects import environment, on_the_bench
 from test_running import fresh_database, made_up
 
-from stamping.describe import describe
+from stamping.description import describe
 
 ROWS = 2_000
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from stamping import new, values
 from stamping.answers import all_faults, entity_faults
 from stamping.defaults import entity_of, project_name_of, singular
-from stamping.describe import describe
+from stamping.description import describe
 from stamping.jinja import plural
 from stamping.new import answers_for, run
 from stamping.questions import ask_names, by_default, by_prompt

@@ -1,0 +1,274 @@
+"""What a CSV holds: each column's name and kind, and why it is left out where it is.
+
+`describe` finds it out; `stamping/describe.py` prints it with the command that fits.
+"""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from stamping.cells import Column, is_mark, settle
+from stamping.fields import Field
+from stamping.names import by_name, name_of, short
+from stamping.numerals import WHOLE
+from stamping.reading import Source, look
+from stamping.staging import FEWEST_ROWS
+
+MOST_NUMBERS = 0.99
+"""Share of whole numbers that differ from all others, from which on they are ids."""
+MOST_TEXTS = 0.8
+"""Share of texts that differ from all others, from which on they are ids or free text."""
+CODE = re.compile(r"\s*[+-]?0[0-9]+\s*", re.ASCII)
+"""A number that is none, but a code: 007."""
+
+KINDS_IN_ORDER = ("bool", "float", "datetime", "category")
+MOST_BOOLS = 20
+"""Different spellings of booleans, at most."""
+NO_KIND = "free text: longer than 200 characters, or with line breaks"
+
+
+class Unfit(Exception):
+    """Why a file cannot be described, in one line."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What was found out about one column.
+
+    Attributes:
+        header: as it stands in the file.
+        place: where it stands there, from 0 on.
+        name: what the header becomes.
+        kind: float, int, bool, category or datetime; empty where it is none of these.
+        optional: whether a value is missing in any row that has a target.
+        reason: why it is left out; empty where it is not.
+        remarks: what else is worth knowing: missing values, spellings, classes.
+        column: reads its cells; also of a column that is left out.
+    """
+
+    header: str
+    place: int
+    name: str
+    kind: str = ""
+    optional: bool = False
+    reason: str = ""
+    remarks: tuple[str, ...] = ()
+    column: Column = field(default_factory=partial(Column, "category"))
+
+    @property
+    def field(self) -> Field:
+        """As it is declared."""
+        return Field(self.name, self.kind, self.optional)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a CSV holds.
+
+    Attributes:
+        columns: all of them, in the order of the file, the target among them.
+        rows: how many have a target.
+        without_target: how many have none, and will be left out.
+    """
+
+    source: Source
+    columns: list[Described]
+    target: Described
+    rows: int
+    without_target: int
+
+    @property
+    def features(self) -> list[Described]:
+        """The columns that become features."""
+        return [each for each in self.columns if each != self.target and not each.reason]
+
+    def answers(self) -> dict[str, str]:
+        """The answers that fit."""
+        return {
+            "features": " ".join(str(each.field) for each in self.features),
+            "target": str(self.target.field),
+            "history": str(self.source.path),
+        }
+
+    def chunks(self, columns: Sequence[Described], step: int = 1) -> Iterator[dict[str, list[str]]]:
+        """The cells of these columns as the project will hold them, some rows at a time.
+
+        Rows without a target are left out. A missing value is "", and so is a cell that is none of
+        the column's kind.
+
+        Args:
+            columns: each with a kind.
+            step: every how many rows one is taken.
+        """
+        rows = itertools.count()
+        for chunk in self.source.chunks():
+            targets = _plain(self.target, chunk)
+            taken = [bool(target) and next(rows) % step == 0 for target in targets]
+            some = [list(itertools.compress(cells, taken)) for cells in chunk]
+            yield {each.name: _plain(each, some) for each in columns}
+
+
+def describe(path: Path, target: str) -> Description:
+    """What a CSV holds, if this column is to be predicted from the others.
+
+    Args:
+        target: its header, or the name that this becomes.
+
+    Raises:
+        Unfit: nothing can be predicted from it, and why.
+    """
+    try:
+        source = look(path)
+        place = _place_of(source.header, target)
+        (targets,) = _count(source, [place])
+        if not (guess := _guess(targets)):
+            raise Unfit(f"the target {short(source.header[place])} will not do: {NO_KIND}")
+        counts = _count(source, range(len(source.header)), (place, guess))
+    except ValueError as error:
+        raise Unfit(f"{path.name} {error}") from error
+    columns = _described(source.header, counts, place, source.delimiter)
+    found = columns[place]
+    if found.reason:
+        raise Unfit(f"the target {short(found.header)} will not do: {found.reason}")
+    missing = sum(targets[text] for text, plain in _plain_of(guess, targets).items() if plain == "")
+    rows = targets.total() - missing
+    if rows < FEWEST_ROWS:
+        raise Unfit(f"{path.name} has {rows} rows with a target; {FEWEST_ROWS} are the fewest")
+    description = Description(source, columns, found, rows, missing)
+    if not description.features:
+        reasons = "; ".join(f"{short(each.header)}: {each.reason}" for each in columns)
+        raise Unfit(f"{path.name} has no column left to be a feature: {reasons}")
+    return description
+
+
+def _place_of(header: Sequence[str], target: str) -> int:
+    """Where the target stands."""
+    places = by_name(header)
+    found = [place for place, each in enumerate(header) if each == target]
+    name = name_of(target)
+    found = found or places.get(name, [])
+    if not found:
+        raise Unfit(f"there is no column {short(target)}, only {', '.join(map(short, header))}")
+    if len(places[name]) > 1 and (header.count(name) != 1 or header[found[0]] != name):
+        both = " and ".join(short(header[place]) for place in places[name][:2])
+        raise Unfit(f"the target could be either of {both}, which become {name}; rename one")
+    return found[0]
+
+
+def _count(
+    source: Source, places: Sequence[int], target: tuple[int, Column] | None = None
+) -> list[Counter[str]]:
+    """How often each text stands in these columns, in the rows with a target."""
+    counts: list[Counter[str]] = [Counter() for _ in places]
+    for chunk in source.chunks():
+        known = target and [text != "" for text in target[1].plain(chunk[target[0]])]
+        for place, count in zip(places, counts, strict=True):
+            count.update(itertools.compress(chunk[place], known) if known else chunk[place])
+    return counts
+
+
+def _guess(texts: Collection[str]) -> Column | None:
+    """The cells of a column as those of the first kind that fits; None where none does."""
+    values = [text for text in texts if not is_mark(text)]
+    for kind in KINDS_IN_ORDER[len(values) > MOST_BOOLS :]:
+        column = Column(kind)
+        column.look(texts)
+        if column.misfits or (kind == "float" and any(map(CODE.fullmatch, values))):
+            continue
+        if kind != "bool" or {*column.values.plain(values)} == {"true", "false"}:
+            return column
+    return None
+
+
+def _described(
+    header: Sequence[str], counts: Sequence[Counter[str]], target: int, delimiter: str
+) -> list[Described]:
+    """What was found out about all columns."""
+    guesses = [_guess(count) for count in counts]
+    settle(filter(None, guesses), delimiter)
+    guesses = [
+        guess and _refined(guess, count) for guess, count in zip(guesses, counts, strict=True)
+    ]
+    settle(filter(None, guesses), delimiter)
+    places = by_name(header)
+    columns = []
+    for place, (text, count, column) in enumerate(zip(header, counts, guesses, strict=True)):
+        name = name_of(text)
+        reason = _reason(column, count, is_target=place == target)
+        if (taken := places[name][0]) != place:
+            reason = f"it becomes {name}, as {short(header[taken])} does, which is taken"
+        elif name == f"expected_{name_of(header[target])}":
+            reason = "that is the name of the prediction itself"
+        kind = column.kind if column else ""
+        described = Described(text, place, name, kind, reason=reason)
+        columns.append(replace(described, column=column) if column else described)
+    settle([each.column for each in columns if not each.reason], delimiter)
+    return [_remarked(each, counts[each.place]) for each in columns]
+
+
+def _refined(column: Column, count: Counter[str]) -> Column | None:
+    """Numbers that are all whole as ints; texts that are none of the kind after all as texts."""
+    kind = column.kind
+    if kind == "float":
+        plain = {text for text in column.plain(list(count)) if text != ""}
+        if None in plain:
+            kind = "category"
+        elif all(WHOLE.fullmatch(str(text)) for text in plain):
+            kind = "int"
+    if kind == column.kind:
+        return column
+    refined = Column(kind)
+    refined.look(count)
+    return None if refined.misfits else refined
+
+
+def _reason(column: Column | None, count: Counter[str], is_target: bool) -> str:
+    """Why a column is left out; empty where it is not."""
+    if not column:
+        return NO_KIND
+    plain = {text: value for text, value in _plain_of(column, count).items() if value != ""}
+    total = sum(map(count.__getitem__, plain))
+    different = len(set(plain.values()))
+    if column.kind == "int" and None in plain.values():
+        return "whole numbers beyond 2^53, like ids"
+    if different < 2:
+        return f"always {short(next(iter(plain)))}" if plain else "always missing"
+    if column.kind == "int" and different >= MOST_NUMBERS * total and not is_target:
+        return "another whole number in nearly every row, like an id"
+    if column.kind == "category" and different > MOST_TEXTS * total:
+        return "another text in nearly every row, like an id or free text"
+    if column.kind == "datetime" and is_target:
+        return "moments; predict how long it is until then"
+    return ""
+
+
+def _remarked(described: Described, count: Counter[str]) -> Described:
+    """With what else is worth knowing."""
+    if not described.kind:
+        return described
+    column = described.column
+    known = [text for text, plain in _plain_of(column, count).items() if plain != ""]
+    missing = count.total() - sum(map(count.__getitem__, known))
+    remarks = [f"{missing} missing"] if missing else []
+    values = {text.strip() for text in known}
+    if described.kind in ("bool", "category"):
+        shown = ", ".join(sorted(values)[:8])
+        remarks.append(f"{len(values)} values: {shown}{', ...' if len(values) > 8 else ''}")
+    elif described.kind == "int" and len(values) <= 10:
+        remarks.append(f"only {len(values)} values; if they are names of classes, say category")
+    remarks += column.remarks
+    return replace(described, optional=missing > 0, remarks=tuple(remarks))
+
+
+def _plain(described: Described, chunk: Sequence[Sequence[str]]) -> list[str]:
+    return [cell or "" for cell in described.column.plain(chunk[described.place])]
+
+
+def _plain_of(column: Column, texts: Iterable[str]) -> dict[str, str | None]:
+    """What each text stands for."""
+    different = list(texts)
+    return dict(zip(different, column.plain(different), strict=True))
