@@ -140,7 +140,9 @@ def describe(path: Path, target: str) -> Description:
         raise Unfit(f"{path.name} has {rows} rows with a target; {FEWEST_ROWS} are the fewest")
     description = Description(source, columns, found, rows, missing)
     if not description.features:
-        reasons = "; ".join(f"{short(each.header)}: {each.reason}" for each in columns)
+        reasons = "; ".join(
+            f"{short(each.header)}: {each.reason}" for each in columns if each.reason
+        )
         raise Unfit(f"{path.name} has no column left to be a feature: {reasons}")
     return description
 

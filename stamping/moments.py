@@ -21,6 +21,7 @@ FORMS = [
         rf"{MONTH} \s? (?P<day>\d{{1,2}}) ,? \s (?P<year>\d{{4}})",
     )
 ]
+SHORT_YEARS = "two-digit years taken as 1969 to 2068"  # as POSIX has it
 PLAIN = re.compile(
     r"(?!000[01]|9999)[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?Z?)?",
@@ -34,6 +35,7 @@ class Moments:
     def __init__(self) -> None:
         self._orders = ["day first", "month first"]
         self._mark = ""
+        self._has_short_years = False
 
     def look(self, texts: Collection[str]) -> set[str]:
         """Look at some more cells; those that are no moments."""
@@ -43,7 +45,9 @@ class Moments:
         most = max(map(len, fits.values()))
         self._orders = [order for order in self._orders if len(fits[order]) == most]
         found = fits[self._orders[0]]
-        marks = {each["mark"] for each in map(FORMS[1].fullmatch, found) if each}
+        forms = [each for form in FORMS[1:3] for each in map(form.fullmatch, found) if each]
+        self._has_short_years |= any(len(each["year"]) == 2 for each in forms)
+        marks = {mark for each in forms if (mark := each.groupdict().get("mark"))}
         self._mark = "/" if "/" in marks else self._mark or max(marks, default="")
         return set(texts) - found
 
@@ -56,7 +60,8 @@ class Moments:
     def remarks(self) -> list[str]:
         """What was decided."""
         unsure = ", though the other fits too" if len(self._orders) > 1 else ""
-        return [f"{self.spelling}{unsure}"] if self._mark else []
+        order = [f"{self.spelling}{unsure}"] if self._mark else []
+        return [*order, SHORT_YEARS] if self._has_short_years else order
 
     def plain(self, texts: Collection[str]) -> list[str | None]:
         """The moments in ISO 8601, with their offset if they have one; None for what is none."""
@@ -80,7 +85,7 @@ def moment(text: str, order: str) -> str | None:
         month = str(MONTHS.index(part["word"].lower()) + 1)
     year, hour = int(part["year"]), int(part["hour"] or 0)
     if len(part["year"]) == 2:
-        year += 2000 if year < 69 else 1900  # as POSIX has it
+        year += 2000 if year < 69 else 1900
     if not 2 <= year <= 9998:
         return None  # with an offset it could be before or after all that Python can hold
     if part["half"]:

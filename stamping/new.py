@@ -104,7 +104,7 @@ def make(project: Path, answers: dict[str, str]) -> None:
         there = f"cd {shlex.quote(str(project))}"
         if is_refused(project):
             raise Failed(
-                "the model is worse than its baseline, so it does not become the current one:"
+                "training has not made the model the current one, see above:"
                 f" improve it, or take it as it is: {there} && make train FORCE=1 && make demo"
             )
         raise Failed(f"the project's demo failed, see above; mend it, then: {there} && make demo")

@@ -92,7 +92,7 @@ def leading(moments: Sequence[str], columns: Mapping[str, Values]) -> tuple[str,
     name = max(moments, key=lambda name: len(set(columns[name])))
     return (
         name,
-        f"{name} says when each row was, in whatever order they stand: judged on the latest",
+        f"{name} may say when each row was: judged on the latest; if it does not, say shuffled",
     )
 
 

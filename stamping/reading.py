@@ -90,7 +90,11 @@ def look(path: Path) -> Source:
         encoding = _encoding_of(path)
         readings = {each: _read_some(path, encoding, each) for each in DELIMITERS}
     delimiter = max(DELIMITERS, key=lambda each: _regularity(readings[each]))
-    return Source(path, encoding, delimiter, next(iter(readings[delimiter]), []))
+    source = Source(path, encoding, delimiter, next(iter(readings[delimiter]), []))
+    if not source.header:
+        next(source.chunks(), None)  # tells what else may be wrong
+        raise ValueError("is empty")
+    return source
 
 
 def _encoding_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TextIO, cast
 
-from stamping.cells import KINDS, Column, is_mark, settle
+from stamping.cells import KINDS, Column, settle
 from stamping.fields import Field, features_of, field_of
 from stamping.names import by_name, short
 from stamping.reading import Source, look
@@ -162,15 +162,16 @@ class Table:
         return rows
 
     def _row_faults(self, rows: "Rows", columns: dict[str, Column]) -> Iterator[str]:
-        for name, misfits in rows.misfits.items():
+        for (name, is_missing), misfits in rows.misfits.items():
             found = short(misfits.text)
-            if is_mark(misfits.text):
+            if is_missing:
                 found = "an empty cell" if not misfits.text.strip() else f"{found} (is missing)"
                 found += "" if name == self._split else " (declare it with ? if it may be)"
             line = self._source.line_of(misfits.row)
+            kinds = " or ".join(KINDS[kind] for kind in self._kinds[name])
             yield (
                 f"column {short(name)} has {found} in row {misfits.row + 1} (line {line}), not"
-                f" {KINDS[columns[name].kind]}; such rows: {misfits.count}"
+                f" {kinds}; such rows: {misfits.count}"
             )
         if rows.kept < FEWEST_ROWS:
             lost = f" with a target, and {rows.lost} without" if rows.lost else ""
@@ -211,13 +212,13 @@ class Rows:
         kept: how many rows have a target.
         lost: how many have none, and are left out.
         classes: the different targets, without missing ones and misfits.
-        misfits: of each column that has any.
+        misfits: of each column that has any, missing values apart from cells of another kind.
     """
 
     def __init__(self, target: str, may_miss: set[str]) -> None:
         self.kept = self.lost = 0
         self.classes: set[str] = set()
-        self.misfits: dict[str, Misfits] = {}
+        self.misfits: dict[tuple[str, bool], Misfits] = {}
         self._target, self._may_miss = target, may_miss
 
     def write(self, columns: dict[str, Column], texts: Texts, file: TextIO) -> None:
@@ -227,13 +228,15 @@ class Rows:
         targets = plain.get(self._target, [])
         different = set(targets)
         for name, cells in plain.items():
-            wrong = {None} if name in self._may_miss else {None, ""}
-            if not wrong.isdisjoint(cells):
-                found = [cell in wrong for cell in cells]
+            for wrong in (None,) if name in self._may_miss else (None, ""):
+                if wrong not in cells:
+                    continue
+                found = [cell == wrong for cell in cells]
                 if "" in different:  # rows without a target are left out, whatever they hold
                     found = [each and to != "" for each, to in zip(found, targets, strict=True)]
                 if any(found):
-                    self.misfits.setdefault(name, Misfits()).add(start, texts[name], found)
+                    misfits = self.misfits.setdefault((name, wrong == ""), Misfits())
+                    misfits.add(start, texts[name], found)
         rows: Iterable[tuple[str, ...]] = zip(*map(quoted, plain.values()), strict=True)
         if "" in different:
             rows = compress(rows, targets)
@@ -248,7 +251,7 @@ class Rows:
 
 
 class Misfits:
-    """The cells of a column that hold no value of its kind: the first, and how many there are."""
+    """Cells of a column that do not do: the first, and how many there are."""
 
     def __init__(self) -> None:
         self.row, self.text, self.count = 0, "", 0

@@ -151,7 +151,7 @@ def test_a_number_is_the_same_in_every_spelling(number: float, has_commas: bool)
         (["2026-11-27T08:15:00+01:00"], ["2026-11-27T08:15:00+01:00"], None),
         (["2026-11-27 08:15:00.25 UTC"], ["2026-11-27T08:15:00.25Z"], None),
         (["2026-11-27T08:15:00-0530"], ["2026-11-27T08:15:00-05:30"], None),
-        (["27.11.2026 08:15", "1.2.26"], ["2026-11-27T08:15:00", "2026-02-01"], "day first"),
+        (["27.11.2026 08:15", "1.2.2026"], ["2026-11-27T08:15:00", "2026-02-01"], "day first"),
         (["11/27/2026 8:15 AM", "1/2/2026 12:00 pm"], None, "month first"),
         (["27-Nov-2026", "27 november 2026"], ["2026-11-27", "2026-11-27"], None),
         (["Nov 27, 2026", "Fri, 27 Nov 2026 08:15:00 GMT"], None, None),
@@ -177,6 +177,19 @@ def test_blanks_around_a_category_are_no_part_of_it() -> None:
         *["State-gov"] * 2,
         "two words",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "staged"),
+    [
+        (["31/12/68", "1/1/1970"], ["2068-12-31", "1970-01-01"]),
+        (["27-Nov-69"], ["1969-11-27"]),
+    ],
+)
+def test_what_two_digit_years_are_taken_for_is_said(cells: list[str], staged: list[str]) -> None:
+    found = column("datetime", *cells)
+    assert found.plain(cells) == staged
+    assert found.values.remarks[-1] == "two-digit years taken as 1969 to 2068"
 
 
 FORMS = ["%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S", "%b %d, %Y %H:%M:%S"]

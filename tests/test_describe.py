@@ -174,6 +174,12 @@ def test_what_cannot_be_described_is_said_in_one_line(
     assert "\n" not in str(unfit.value)
 
 
+def test_of_what_is_left_out_the_target_is_no_part(write: Write) -> None:
+    with pytest.raises(Unfit) as unfit:
+        described(write(good=cells(1)), "late")
+    assert str(unfit.value).endswith("no column left to be a feature: 'good': always '1'")
+
+
 def test_a_target_that_is_no_number_after_all_keeps_its_rows(write: Write) -> None:
     remarks, words = described(write(late=cells("0", "1", "1e999")), "late")
     assert "target=late:category" in words

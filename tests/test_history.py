@@ -96,7 +96,9 @@ def test_first_cell_that_does_not_fit_is_named(column: str, cell: str) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "no column 'age'"),
+        (b"", "is empty"),
+        (codecs.BOM_UTF8 + b"\n", "is empty"),
+        (b'"never closed', "is no CSV: unexpected end"),
         (b"PK\x03\x04\xff\xfe\x00", "holds bytes that are no text"),
         (codecs.BOM_UTF16_LE + b"odd", "is no CSV: 'utf-16"),
         (with_cell("region", "nul\0").encode(), "holds bytes that are no text"),
@@ -319,6 +321,15 @@ def test_a_split_that_does_not_fit_is_rejected(split: str, cell: str, fault: str
     table[2][5] = cell
     (found,) = faults(to_csv([[*HEADER, "At"]], table).encode(), split=split)
     assert fault in found
+
+
+@pytest.mark.usefixtures("scratch")
+def test_missing_values_and_cells_of_another_kind_are_counted_apart() -> None:
+    table = [[*row, "" if n % 3 == 0 else f"C{n}"] for n, row in enumerate(rows())]
+    empty, texts = faults(to_csv([[*HEADER, "cust"]], table).encode(), split="time:cust")[::-1]
+    kinds = "not a finite number or a date, with or without a time of day"
+    assert empty.endswith(f"has an empty cell in row 1 (line 2), {kinds}; such rows: 20")
+    assert texts.endswith(f"has 'C1' in row 2 (line 3), {kinds}; such rows: 40")
 
 
 @pytest.mark.usefixtures("scratch")

@@ -318,7 +318,10 @@ def test_what_make_hands_on_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("versions", "fault"),
     [
-        ("  3f2a9c0d1e5b  2026-11-27 ...", "the model is worse than its baseline"),
+        (
+            "  3f2a9c0d1e5b  2026-11-27 ...",
+            "training has not made the model the current one, see above",
+        ),
         ("* 3f2a9c0d1e5b  2026-11-27 ...", "the project's demo failed"),
         ("", "the project's demo failed"),
         (None, "the project's demo failed"),

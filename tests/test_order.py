@@ -65,6 +65,15 @@ def test_a_sorted_table_is_shuffled(
     assert any("say order" in reason for reason in proposal.reasons)
 
 
+def test_moments_that_the_rows_do_not_follow_are_not_taken_for_sure() -> None:
+    dice = random.Random(3)
+    kinds, columns = KINDS | {"at": "datetime"}, table() | {"at": dice.sample(moments(), ROWS)}
+    proposal = propose_split(kinds, columns, "price")
+    assert proposal.split == "time:at"
+    assert "at may say when each row was" in proposal.reasons[0]
+    assert proposal.reasons[0].endswith("if it does not, say shuffled")
+
+
 def test_a_class_that_comes_last_is_told() -> None:
     columns = table()
     columns["kind"][-30:] = ["rare"] * 30
