@@ -25,6 +25,16 @@ MOST_TEXTS = 0.8
 CODE = re.compile(r"\s*[+-]?0[0-9]+\s*", re.ASCII)
 """A number that is none, but a code: 007."""
 
+MOST_STRAYS = 0.1
+"""Share of cells that are no numbers, up to which the others show that numbers were meant."""
+WHOLE_AS_FLOAT = re.compile(r"[+-]?[0-9]{1,15}\.0*", re.ASCII)
+"""How pandas writes a whole number of a column in which others are missing: 2.0."""
+UNIX_TIMES = {
+    unit: range(631_152_000 * factor, 4_102_444_800 * factor)
+    for unit, factor in (("seconds", 1), ("milliseconds", 1000))
+}
+"""The moments from 1990 to 2099 as whole numbers."""
+
 KINDS_IN_ORDER = ("bool", "float", "datetime", "category")
 MOST_BOOLS = 20
 """Different spellings of booleans, at most."""
@@ -219,7 +229,7 @@ def _refined(column: Column, count: Counter[str]) -> Column | None:
         plain = {text for text in column.plain(list(count)) if text != ""}
         if None in plain:
             kind = "category"
-        elif all(WHOLE.fullmatch(str(text)) for text in plain):
+        elif all(WHOLE.fullmatch(text) or WHOLE_AS_FLOAT.fullmatch(text) for text in plain if text):
             kind = "int"
     if kind == column.kind:
         return column
@@ -231,7 +241,7 @@ def _refined(column: Column, count: Counter[str]) -> Column | None:
 def _reason(column: Column | None, count: Counter[str], is_target: bool) -> str:
     """Why a column is left out; empty where it is not."""
     if not column:
-        return NO_KIND
+        return _strays(count) or NO_KIND
     plain = {text: value for text, value in _plain_of(column, count).items() if value != ""}
     total = sum(map(count.__getitem__, plain))
     different = len(set(plain.values()))
@@ -239,12 +249,38 @@ def _reason(column: Column | None, count: Counter[str], is_target: bool) -> str:
         return "whole numbers beyond 2^53, like ids"
     if different < 2:
         return f"always {short(next(iter(plain)))}" if plain else "always missing"
-    if column.kind == "int" and different >= MOST_NUMBERS * total and not is_target:
-        return "another whole number in nearly every row, like an id"
+    has_decimals = any("." in text for text in plain.keys() - plain.values())
+    is_every_row = different >= MOST_NUMBERS * total and not is_target
+    if column.kind == "int" and is_every_row and not has_decimals:
+        moments = _unix_times(plain.values())
+        return f"another whole number in nearly every row, like an id{moments}"
     if column.kind == "category" and different > MOST_TEXTS * total:
-        return "another text in nearly every row, like an id or free text"
+        return _strays(count) or "another text in nearly every row, like an id or free text"
     if column.kind == "datetime" and is_target:
         return "moments; predict how long it is until then"
+    return ""
+
+
+def _strays(count: Counter[str]) -> str:
+    """How few cells are no numbers where nearly all others are; empty where they are not."""
+    numbers = Column("float")
+    numbers.look(count)
+    settle([numbers], ",")
+    plain = _plain_of(numbers, count)
+    strays = [text for text in count if plain[text] is None]
+    total = sum(count[text] for text in plain if plain[text] != "")
+    few = sum(map(count.__getitem__, strays))
+    if not 0 < few <= MOST_STRAYS * total:
+        return ""
+    return f"{few} of {total} cells are no numbers, such as {short(strays[0])}"
+
+
+def _unix_times(numbers: Iterable[str | None]) -> str:
+    """The words on whole numbers that could be moments; empty for others."""
+    values = [int(number or 0) for number in numbers]
+    for unit, moments in UNIX_TIMES.items():
+        if min(values) in moments and max(values) in moments:
+            return f" (or {unit} since 1970; write them as dates)"
     return ""
 
 

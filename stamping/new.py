@@ -111,7 +111,7 @@ def make(project: Path, answers: dict[str, str]) -> None:
 
 
 def stamp_out(out: Path, answers: dict[str, str]) -> None:
-    """Stamp a project out into this folder.
+    """Stamp a project out into this folder, and print what was remarked on the history.
 
     Raises:
         Failed: cookiecutter could not.
@@ -124,6 +124,10 @@ def stamp_out(out: Path, answers: dict[str, str]) -> None:
     if status:
         said = [line for line in output.splitlines() if line.strip()]
         raise Failed(f"the project could not be stamped out: {'; '.join(said)}")
+    of_history = f"{answers['history']}: "
+    click.echo(
+        "".join(line for line in output.splitlines(True) if line.startswith(of_history)), nl=False
+    )
 
 
 def is_refused(project: Path) -> bool:

@@ -212,6 +212,12 @@ def test_a_wrong_answer_is_asked_again(write: Write) -> None:
     assert (answers["entity"], answers["team"]) == ("bottle", "cellar")
 
 
+def test_classes_that_pandas_has_written_as_floats_are_asked_about(write: Write) -> None:
+    path = write(Quality=["", *[f"{row % 3}.0" for row in range(ROWS - 1)]])
+    known = {"number, or the name of a class": "class"}
+    assert answers_for(path, "Quality", asked(**known))["target"] == "quality:category"
+
+
 def test_values_are_typed_and_thinned(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         Quality=["", *[f"{row}.5" for row in range(ROWS - 1)]],
@@ -273,6 +279,20 @@ def test_what_cannot_be_stamped_out_is_told_in_one_line(write: Write, tmp_path: 
         new.make(tmp_path / "out" / "wines", answers)
     assert "\n" not in str(failed.value)
     assert not (tmp_path / "out" / "wines").exists()
+
+
+def test_what_is_remarked_on_the_history_is_printed(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = [f"{1 + row % 28}/{1 + row % 12}/25" for row in range(ROWS)]
+    path = write(day=days, Quality=["", *[str(row % 9) for row in range(ROWS - 1)]])
+    answers = answers_for(path, "Quality", by_default)
+    capsys.readouterr()
+    new.stamp_out(tmp_path / "out", answers)
+    said = capsys.readouterr().out.splitlines()
+    assert f"{path}: day: two-digit years taken as 1969 to 2068" in said
+    assert f"{path}: 1 rows left out, without quality" in said
+    assert all(line.startswith(f"{path}: ") for line in said)
 
 
 def test_no_answers_means_that_nothing_is_made(write: Write, tmp_path: Path) -> None:
