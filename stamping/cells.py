@@ -138,6 +138,13 @@ class Column:
         return {mark for mark in self._seen_marks if self._is_missing(mark)}
 
     @property
+    def is_ambiguous(self) -> bool:
+        """Whether another column of the file could change what the cells mean, once settled."""
+        if isinstance(self.values, Numbers):
+            return self.values.is_ambiguous
+        return not self.marks >= {mark.lower() for mark in self._seen_marks}
+
+    @property
     def spelling(self) -> Hashable:
         """What the plain cells follow from besides the cells themselves."""
         return self.kind, self.values.spelling, self.marks

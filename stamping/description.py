@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from stamping.cells import Column, is_mark, settle
+from stamping.cells import Column, settle
 from stamping.fields import Field
+from stamping.guesses import SPELT, Guess
 from stamping.names import by_name, name_of, short
 from stamping.numerals import WHOLE
 from stamping.reading import Source, look
@@ -22,9 +23,6 @@ MOST_NUMBERS = 0.99
 """Share of whole numbers that differ from all others, from which on they are ids."""
 MOST_TEXTS = 0.8
 """Share of texts that differ from all others, from which on they are ids or free text."""
-CODE = re.compile(r"\s*[+-]?0[0-9]+\s*", re.ASCII)
-"""A number that is none, but a code: 007."""
-
 MOST_STRAYS = 0.1
 """Share of cells that are no numbers, up to which the others show that numbers were meant."""
 WHOLE_AS_FLOAT = re.compile(r"[+-]?[0-9]{1,15}\.0*", re.ASCII)
@@ -35,9 +33,6 @@ UNIX_TIMES = {
 }
 """The moments from 1990 to 2099 as whole numbers."""
 
-KINDS_IN_ORDER = ("bool", "float", "datetime", "category")
-MOST_BOOLS = 20
-"""Different spellings of booleans, at most."""
 NO_KIND = "free text: longer than 200 characters, or with line breaks"
 
 
@@ -134,18 +129,21 @@ def describe(path: Path, target: str) -> Description:
     try:
         source = look(path)
         place = _place_of(source.header, target)
-        (targets,) = _count(source, [place])
-        if not (guess := _guess(targets)):
-            raise Unfit(f"the target {short(source.header[place])} will not do: {NO_KIND}")
-        counts = _count(source, range(len(source.header)), (place, guess))
+        whole = _count(source)
+        lost = _missing(_guess(whole[place]), whole[place])
+        for _ in range(2):  # once settled, more of the targets may be missing
+            counts = _count(source, place, lost) if lost else whole
+            columns = _described(source, whole, counts, place)
+            found, before = columns[place], lost
+            if found.reason:
+                raise Unfit(f"the target {short(found.header)} will not do: {found.reason}")
+            lost = _missing(found.column, whole[place])
+            if lost == before:
+                break
     except ValueError as error:
         raise Unfit(f"{path.name} {error}") from error
-    columns = _described(source.header, counts, place, source.delimiter)
-    found = columns[place]
-    if found.reason:
-        raise Unfit(f"the target {short(found.header)} will not do: {found.reason}")
-    missing = sum(targets[text] for text, plain in _plain_of(guess, targets).items() if plain == "")
-    rows = targets.total() - missing
+    missing = sum(map(whole[place].__getitem__, lost))
+    rows = whole[place].total() - missing
     if rows < FEWEST_ROWS:
         raise Unfit(f"{path.name} has {rows} rows with a target; {FEWEST_ROWS} are the fewest")
     description = Description(source, columns, found, rows, missing)
@@ -171,35 +169,38 @@ def _place_of(header: Sequence[str], target: str) -> int:
     return found[0]
 
 
-def _count(
-    source: Source, places: Sequence[int], target: tuple[int, Column] | None = None
-) -> list[Counter[str]]:
-    """How often each text stands in these columns, in the rows with a target."""
-    counts: list[Counter[str]] = [Counter() for _ in places]
+def _count(source: Source, target: int = 0, lost: Collection[str] = ()) -> list[Counter[str]]:
+    """How often each text stands in each column, but for the rows with one of these targets."""
+    counts: list[Counter[str]] = [Counter() for _ in source.header]
     for chunk in source.chunks():
-        known = target and [text != "" for text in target[1].plain(chunk[target[0]])]
-        for place, count in zip(places, counts, strict=True):
-            count.update(itertools.compress(chunk[place], known) if known else chunk[place])
+        known = [text not in lost for text in chunk[target]] if lost else None
+        for cells, count in zip(chunk, counts, strict=True):
+            count.update(itertools.compress(cells, known) if known else cells)
     return counts
 
 
 def _guess(texts: Collection[str]) -> Column | None:
-    """The cells of a column as those of the first kind that fits; None where none does."""
-    values = [text for text in texts if not is_mark(text)]
-    for kind in KINDS_IN_ORDER[len(values) > MOST_BOOLS :]:
-        column = Column(kind)
-        column.look(texts)
-        if column.misfits or (kind == "float" and any(map(CODE.fullmatch, values))):
-            continue
-        if kind != "bool" or {*column.values.plain(values)} == {"true", "false"}:
-            return column
-    return None
+    guess = Guess()
+    guess.look(texts)
+    return guess.column
+
+
+def _missing(column: Column | None, texts: Iterable[str]) -> set[str]:
+    """The texts that stand for a missing value."""
+    plain = _plain_of(column, texts) if column else {}
+    return {text for text in plain if plain[text] == ""}
 
 
 def _described(
-    header: Sequence[str], counts: Sequence[Counter[str]], target: int, delimiter: str
+    source: Source, whole: Sequence[Counter[str]], counts: Sequence[Counter[str]], target: int
 ) -> list[Described]:
-    """What was found out about all columns."""
+    """What was found out about all columns.
+
+    Args:
+        whole: the cells of all rows, by which the staging decides how the file spells things.
+        counts: those of the rows with a target.
+    """
+    header, delimiter = source.header, source.delimiter
     guesses = [_guess(count) for count in counts]
     settle(filter(None, guesses), delimiter)
     guesses = [
@@ -218,8 +219,27 @@ def _described(
         kind = column.kind if column else ""
         described = Described(text, place, name, kind, reason=reason)
         columns.append(replace(described, column=column) if column else described)
-    settle([each.column for each in columns if not each.reason], delimiter)
-    return [_remarked(each, counts[each.place]) for each in columns]
+    _settle_as_staged(columns, whole, delimiter)
+    columns = [_remarked(each, counts[each.place]) for each in columns]
+    columns[target] = replace(columns[target], optional=False)
+    return columns
+
+
+def _settle_as_staged(
+    columns: Iterable[Described], whole: Sequence[Counter[str]], delimiter: str
+) -> None:
+    """Decide how the file spells things as the staging does, whichever columns are declared."""
+    features, evidence = [], []
+    for each in columns:
+        texts = whole[each.place]
+        if not each.reason:
+            each.column.look(texts)
+            features.append(each.column)
+        if each.reason or each.kind == "category":
+            guess = Guess(SPELT)
+            guess.look(texts)
+            evidence += [guess.column] if guess.column else []
+    settle([*features, *evidence], delimiter)
 
 
 def _refined(column: Column, count: Counter[str]) -> Column | None:

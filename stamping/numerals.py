@@ -69,11 +69,12 @@ class Numbers:
     def __init__(self, are_whole: bool = False) -> None:
         self._plain = _ints if are_whole else _floats
         self._left = list(STYLES)
-        self._has_points = False
+        self._has_points = self._has_commas = False
 
     def look(self, texts: Collection[str]) -> set[str]:
         """Look at some more cells; those that are no numbers."""
         characters = set().union(*texts)
+        self._has_commas = self._has_commas or "," in characters
         if characters <= PLAIN and _are_finite(texts):
             self._has_points = self._has_points or "." in characters
             if not self._has_points or all(style.mark == "." for style in self._left):
@@ -83,6 +84,12 @@ class Numbers:
         most = max(map(len, fits.values()))
         self._left = [style for style in self._left if len(fits[style]) == most]
         return set(texts) - fits[self._left[0]]
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the rest of the file decides what the cells mean."""
+        has_marks = self._has_points or self._has_commas
+        return has_marks and len({style.mark for style in self._left}) > 1
 
     @property
     def has_decimal_commas(self) -> bool:

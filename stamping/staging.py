@@ -10,6 +10,7 @@ from typing import TextIO, cast
 
 from stamping.cells import KINDS, Column, settle
 from stamping.fields import Field, features_of, field_of
+from stamping.guesses import SPELT, Guess
 from stamping.names import by_name, short
 from stamping.reading import Source, look
 
@@ -98,7 +99,8 @@ class Table:
     """A CSV file of which the declared columns are staged; the last of these is the target.
 
     How the cells are spelt is known for sure at the end of the file. It is staged as it is looked
-    at, and once more if the end tells otherwise than the beginning.
+    at, and once more if the end tells otherwise than the beginning. Where the declared columns
+    leave it open, the others tell: what a cell means must not hang on which are declared.
     """
 
     def __init__(self, source: Source, fields: list[Field], split: str) -> None:
@@ -120,7 +122,10 @@ class Table:
             if name in self._places
         }
         rows = self._look(tries)
-        columns = settled(tries, self._source.delimiter)[0]
+        columns, spelling = settled(tries, self._source.delimiter)
+        if any(column.is_ambiguous for column in columns.values()):
+            columns, known = settled(tries, self._source.delimiter, self._look_at_others(columns))
+            rows = rows if known == spelling else None
         if rows is None:
             rows = Rows(self._target.name, self._may_miss)
             with STAGED.open("w", encoding="utf-8", newline="") as file:
@@ -161,6 +166,21 @@ class Table:
                     rows.write(settled_columns, texts, file)
         return rows
 
+    def _look_at_others(self, columns: dict[str, Column]) -> list[Column]:
+        """Those columns that may show how the file spells things, but are not declared so."""
+        declared = {
+            self._places[name][0] for name, column in columns.items() if column.kind != "category"
+        }
+        guesses = {
+            place: Guess(SPELT)
+            for place in range(len(self._source.header))
+            if place not in declared
+        }
+        for chunk in self._source.chunks():
+            for place, guess in guesses.items():
+                guess.look(chunk[place])
+        return [column for guess in guesses.values() if (column := guess.column)]
+
     def _row_faults(self, rows: "Rows", columns: dict[str, Column]) -> Iterator[str]:
         for (name, is_missing), misfits in rows.misfits.items():
             found = short(misfits.text)
@@ -196,13 +216,13 @@ class Table:
 
 
 def settled(
-    tries: dict[str, list[Column]], delimiter: str
+    tries: dict[str, list[Column]], delimiter: str, others: Sequence[Column] = ()
 ) -> tuple[dict[str, Column], list[Hashable]]:
     """Of what was tried for each column, what fits best; and how they are spelt."""
     columns = {
         name: min(some, key=lambda column: len(column.misfits)) for name, some in tries.items()
     }
-    return columns, settle(columns.values(), delimiter)
+    return columns, settle([*columns.values(), *others], delimiter)[: len(columns)]
 
 
 class Rows:

@@ -197,6 +197,74 @@ def test_a_target_that_is_no_number_after_all_keeps_its_rows(write: Write) -> No
     assert remarks[0] == "a history.csv: 60 rows"
 
 
+def accepted(path: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: str) -> list[str]:
+    """The rows of a history as they are staged with these answers."""
+    monkeypatch.chdir(folder)
+    assert all_faults(ANSWERS | {"history": path} | answers) == []
+    return (folder / ".history.csv").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("row", [0, ROWS - 1])  # with a target and without
+def test_rows_whose_target_is_missing_as_in_other_columns_are_left_out(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int
+) -> None:
+    sex = ["female", "male", "male"] * 18 + ["NA"] * 6
+    mass = cells("3750.5", "3800", "3250.5")
+    mass[row] = "NA"
+    path = write(sex=sex, mass=mass)
+    remarks, words = described(path, "sex")
+    assert remarks[0] == "a history.csv: 54 rows, 6 without a target left out"
+    assert "sex:category (2 values: female, male; 'NA' for missing)" in remarks
+    assert "target=sex:category" in words
+    answers = dict(word.split("=", 1) for word in words[4:])
+    assert len(accepted(path, tmp_path, monkeypatch, **answers)) == 1 + 54
+
+
+@pytest.mark.parametrize(
+    ("column", "other", "fields", "staged"),
+    [
+        (cells("3,751", "2,5"), cells("3,23", "1,5"), "x:float y:float", "3.751"),
+        (cells("3,751", "2,112"), cells("3,23", "1,5"), "x:float y:float", "3.751"),
+        (cells("3.751", "2.112"), cells("3,23", "1,5"), "x:int y:float", "3751"),
+        (cells("NA", "EU", "US"), cells("NA", "1.5", "2"), "x:category? y:float?", ""),
+        (cells("?", "EU", "US"), cells("Y", "n", "?"), "x:category? y:bool?", ""),
+        (
+            cells("NA", "EU", "US"),
+            cells("NA", "2024-05-01", "2024-05-02"),
+            "x:category? y:datetime?",
+            "",
+        ),
+        (cells("NA", "EU", "US"), cells("NA", "007", "0815"), "x:category y:category", "NA"),
+    ],
+)
+def test_what_a_cell_means_does_not_hang_on_which_columns_are_declared(
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    column: list[str],
+    other: list[str],
+    fields: str,
+    staged: str,
+) -> None:
+    path = write(x=column, y=other)
+    _, words = described(path, "late")
+    features = next(word for word in words if word.startswith("features="))
+    assert features == f"features=good:float {fields}"
+    for declared in (fields, fields.split(maxsplit=1)[0]):
+        lines = accepted(path, tmp_path, monkeypatch, features=declared, target="late:bool")
+        assert lines[1].split(",")[0] == staged
+
+
+def test_a_target_means_the_same_as_a_number_and_as_a_class(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(x=["NA", "NA", *cells("1", "2", "3")[2:]])
+    for kind in ("int", "category"):
+        target = f"x:{kind}"
+        lines = accepted(path, tmp_path, monkeypatch, features="good:float", target=target)
+        assert len(lines) == 1 + 58
+
+
 def test_order_and_leaks_are_told(write: Write, tmp_path: Path) -> None:
     path = write(x=["a"] * 30 + ["b"] * 30, good=["2.5", "1"] * 30)
     done = subprocess.run(
