@@ -111,6 +111,7 @@ class Table:
         self._split = "" if name in self._kinds else name
         if self._split:
             self._kinds[name] = SPLIT_KINDS.get(way, ["category"])
+        self._others: list[Column] | None = None
         self._may_miss = {each.name for each in fields if each.optional} | {self._target.name}
 
     def stage(self) -> Iterator[str]:
@@ -122,10 +123,7 @@ class Table:
             if name in self._places
         }
         rows = self._look(tries)
-        columns, spelling = settled(tries, self._source.delimiter)
-        if any(column.is_ambiguous for column in columns.values()):
-            columns, known = settled(tries, self._source.delimiter, self._look_at_others(columns))
-            rows = rows if known == spelling else None
+        columns, _ = self._settled(tries)
         if rows is None:
             rows = Rows(self._target.name, self._may_miss)
             with STAGED.open("w", encoding="utf-8", newline="") as file:
@@ -159,12 +157,23 @@ class Table:
                     for column in columns:
                         column.look(texts[name])
                 if rows:
-                    settled_columns, spelling = settled(tries, self._source.delimiter)
+                    settled_columns, spelling = self._settled(tries)
                     rows = rows if spelling == (before or spelling) else None
                     before = spelling
                 if rows:
                     rows.write(settled_columns, texts, file)
         return rows
+
+    def _settled(self, tries: dict[str, list[Column]]) -> tuple[dict[str, Column], list[Hashable]]:
+        """Of what was tried for each column, what fits best; and how they are spelt."""
+        columns = {
+            name: min(some, key=lambda column: len(column.misfits)) for name, some in tries.items()
+        }
+        spelling = settle([*columns.values(), *(self._others or [])], self._source.delimiter)
+        if self._others is None and any(column.is_ambiguous for column in columns.values()):
+            self._others = self._look_at_others(columns)
+            return self._settled(tries)
+        return columns, spelling[: len(columns)]
 
     def _look_at_others(self, columns: dict[str, Column]) -> list[Column]:
         """Those columns that may show how the file spells things, but are not declared so."""
@@ -213,16 +222,6 @@ class Table:
         if self._split in columns:
             facts.split_kind = columns[self._split].kind
         return facts
-
-
-def settled(
-    tries: dict[str, list[Column]], delimiter: str, others: Sequence[Column] = ()
-) -> tuple[dict[str, Column], list[Hashable]]:
-    """Of what was tried for each column, what fits best; and how they are spelt."""
-    columns = {
-        name: min(some, key=lambda column: len(column.misfits)) for name, some in tries.items()
-    }
-    return columns, settle([*columns.values(), *others], delimiter)[: len(columns)]
 
 
 class Rows:
