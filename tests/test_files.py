@@ -1,6 +1,8 @@
 """Exactly these files are stamped out, whatever the answers."""
 
+import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,3 +219,24 @@ def test_a_project_is_clean_once_it_is_committed(stamp: Stamp, tmp_path: Path) -
     git("init", "--quiet")
     git("add", ".")
     assert sorted(git("ls-files").split()) == FILES.split()
+
+
+def test_every_direct_dependency_is_pinned_wherever_it_is_installed(
+    stamp: Stamp, tmp_path: Path
+) -> None:
+    project = stamp(tmp_path)
+    declared = {
+        unit: {
+            re.split(r"[\[>=<]", each)[0]
+            for each in tomllib.loads((project / unit / "pyproject.toml").read_text("utf-8"))[
+                "project"
+            ]["dependencies"]
+        }
+        for unit in ("contract", "service", "model")
+    }
+    for unit, names in declared.items():
+        pinned = (project / unit / "requirements.txt").read_text("utf-8")
+        for name in (names | declared["contract"]) - {"contract"}:
+            assert re.search(
+                rf"^{name}(\[.*\])?==[0-9.a-z]+( ; python_[^']+'[0-9.]+')? \\$", pinned, re.M
+            ), (unit, name)

@@ -1,6 +1,7 @@
 """Pipelines as people write them are compiled, and predict as scikit-learn does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -78,6 +80,17 @@ def test_a_pipeline_as_people_write_them_is_compiled(name: str) -> None:
     fresh = to_arrays(make_history(200, seed=1).columns)
     predictions = OnnxEngine(graph, reference.classes).predict(fresh)
     assert relative_error(predictions, reference.predict(fresh)).max() <= TOLERANCE
+
+
+def test_a_vectorizer_is_compiled_for_either_task() -> None:
+    history = make_history()
+    words = {'caf\u00e9 "noir"': "cafe noir", "\U0001f680": "rocket", None: "no word", "a": "an"}
+    plain = {name: [words.get(each, each) for each in history.columns[name]] for name in CATEGORIES}
+    history = replace(history, columns={**history.columns, **plain})
+    vectorizers = ColumnTransformer([(name, TfidfVectorizer(), name) for name in CATEGORIES])
+    reference = fit(around(either(Ridge, LogisticRegression), categories=vectorizers), history)
+    graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
+    assert (compilation.reason, graph is None) == (None, False)
 
 
 def test_rare_missing_and_unseen_values_are_told_apart() -> None:

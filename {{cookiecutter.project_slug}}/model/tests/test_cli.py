@@ -102,7 +102,7 @@ def test_a_version_worse_than_its_baseline_becomes_current_by_force_alone(
     version = out.split()[1]
     assert (status, "(current)" in out) == (1, False)
     assert line.startswith(f"model: version {version} is stored, but not the current one: its ")
-    assert "for a constant; " in line
+    assert " of a constant; " in line
     assert "make train FORCE=1" in line
     (known,) = run("versions")[1].splitlines()
     assert known.startswith(f"  {version}")

@@ -100,6 +100,11 @@ def test_columns_may_come_in_any_order_and_with_others(tmp_path: Path) -> None:
     assert (values_in(read), read.targets) == (history.columns, history.targets)
 
 
+def test_columns_without_a_header_are_no_columns_of_the_contract(tmp_path: Path) -> None:
+    header, *rows = [[*NAMES, "", ""], *([*row, "x", ""] for row in cells())]
+    assert len(read_history(write(tmp_path / "history.csv", header, *rows))) == len(rows)
+
+
 def test_a_header_is_read_as_the_name_that_it_becomes(tmp_path: Path) -> None:
     header = [name.upper().replace("_", ". ") for name in NAMES]
     read, history = read_history(write(tmp_path / "history.csv", header, *cells())), make_history(4)

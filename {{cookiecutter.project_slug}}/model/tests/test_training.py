@@ -10,6 +10,7 @@ import pytest
 from conftest import build_small, make_history, train
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -25,6 +26,7 @@ from model.training.fitting import fit
 from model.training.gate import objections
 from model.training.history import History
 from model.training.provenance import packages_of
+from model.training.search import _name
 from model.training.trainer import MIN_ROWS
 
 TASK = {"float": "regression", "bool": "binary", "category": "multiclass"}[TARGET.kind]
@@ -143,7 +145,7 @@ def test_a_version_that_is_worse_than_a_constant_or_the_current_one_is_objected_
     good, bad = judged(store.read(), 1.0, 2.0), judged(store.read(), 3.0, 2.0)
     assert objections(good, None) == objections(good, good) == objections(good, bad) == []
     (baseline,) = objections(bad, None)
-    assert baseline == f"its {METRIC} of 3 is worse than 2 for a constant"
+    assert baseline == f"its {METRIC} of 3 is worse than 2 of a constant"
     first, second = objections(bad, good)
     assert (first, good.version in second) == (baseline, True)
     for other in ({"signature": "another"}, {"evaluation": None}):
@@ -218,3 +220,19 @@ def only_forty_eight(rows: Any) -> Any:
 def test_a_pipeline_that_fails_on_the_later_rows_is_explained_in_one_line() -> None:
     with pytest.raises(ModelError, match=r"^the pipeline cannot predict .*: RuntimeError: other"):
         train(make_history(60), build=lambda: around(only_forty_eight), compiled=False)
+
+
+def test_a_search_that_leaves_no_winner_is_explained_in_one_line() -> None:
+    def without_winner() -> GridSearchCV:
+        return GridSearchCV(DUMMY, {"strategy": [DUMMY.strategy]}, refit=False)
+
+    with pytest.raises(ModelError, match=r"^the search among the candidates fails: AttributeError"):
+        train(make_history(), build=without_winner, compiled=False)
+    with pytest.raises(ModelError, match=r"^build_pipeline: NameError"):
+        train(make_history(), build=lambda: nowhere, compiled=False)  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_candidates_are_named_alike_in_every_process() -> None:
+    name = _name({"function": picky})
+    assert name.startswith("function=<function picky")
+    assert "0x" not in name

@@ -27,6 +27,8 @@ MOMENT = re.compile(
     re.ASCII,
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
+INTEGER = "a whole number within ±2^53"
+TEXT = "1 to 200 characters without control characters"
 ISO_8601 = "a moment as ISO 8601 writes it, such as 2026-11-27T08:15:00+01:00"
 
 
@@ -137,46 +139,11 @@ def _bool(text: str) -> bool | None:
 KINDS = {
     each.name: each
     for each in (
-        Kind(
-            "float",
-            "FP64",
-            float,
-            TypeAdapter(list[Float | None]),
-            "a finite number",
-            _float,
-        ),
-        Kind(
-            "int",
-            "INT64",
-            int,
-            TypeAdapter(list[Int | None]),
-            "a whole number within ±2^53",
-            _int,
-        ),
-        Kind(
-            "bool",
-            "BOOL",
-            bool,
-            TypeAdapter(list[Bool | None]),
-            "true or false",
-            _bool,
-        ),
-        Kind(
-            "category",
-            "BYTES",
-            str,
-            TypeAdapter(list[Category | None]),
-            "1 to 200 characters without control characters",
-            str,
-        ),
-        Kind(
-            "datetime",
-            "BYTES",
-            datetime,
-            TypeAdapter(list[Datetime | None]),
-            ISO_8601,
-            str,
-        ),
+        Kind("float", "FP64", float, TypeAdapter(list[Float | None]), "a finite number", _float),
+        Kind("int", "INT64", int, TypeAdapter(list[Int | None]), INTEGER, _int),
+        Kind("bool", "BOOL", bool, TypeAdapter(list[Bool | None]), "true or false", _bool),
+        Kind("category", "BYTES", str, TypeAdapter(list[Category | None]), TEXT, str),
+        Kind("datetime", "BYTES", datetime, TypeAdapter(list[Datetime | None]), ISO_8601, str),
     )
 }
 """The five kinds by name."""

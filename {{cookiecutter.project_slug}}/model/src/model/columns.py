@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from contract import FEATURES, INPUTS, Column, Derived, Inputs, LookedUp, assemb
 from contract.types import KINDS
 
 Array = npt.NDArray[Any]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Columns = Mapping[str, Sequence[Any] | Array]
 """Each column's float, int, bool, str or datetime per row, None where it is missing; or the arrays
 that `to_arrays` makes of them."""
@@ -43,10 +43,7 @@ def to_arrays(columns: Columns) -> dict[str, Array]:
     since 1970 in UTC. Categories are Python strings with "" where they are missing, which no
     category is.
     """
-    makers = {"category": _texts, "datetime": _seconds}
-    return {
-        column.name: makers.get(column.kind, _numbers)(columns[column.name]) for column in FEATURES
-    }
+    return {each.name: _array(columns[each.name], each.kind) for each in FEATURES}
 
 
 def add_derived(columns: Columns) -> Columns:
@@ -70,7 +67,9 @@ def to_values(values: Sequence[Any] | Array, column: Column) -> Sequence[Any]:
         return values
     if column.kind == "category":
         return [value or None for value in values]
-    python = _moment if column.kind == "datetime" else KINDS[column.kind].python
+    python: Any = KINDS[column.kind].python
+    if column.kind == "datetime":
+        python = partial(datetime.fromtimestamp, tz=UTC)
     return [None if value != value else python(value) for value in values.tolist()]
 
 
@@ -83,23 +82,13 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _numbers(values: Sequence[Any] | Array) -> Array:
+def _array(values: Sequence[Any] | Array, kind: str) -> Array:
+    if isinstance(values, np.ndarray):
+        return values
+    if kind == "category":
+        texts: Array = np.empty(len(values), dtype=object)
+        texts[:] = [value or "" for value in values]
+        return texts
+    if kind == "datetime":
+        values = [value and value.timestamp() for value in values]
     return np.asarray(values, dtype=np.float64)
-
-
-def _seconds(values: Sequence[Any] | Array) -> Array:
-    if isinstance(values, np.ndarray):
-        return values
-    return np.array([np.nan if each is None else each.timestamp() for each in values], np.float64)
-
-
-def _moment(seconds: float) -> datetime:
-    return EPOCH + timedelta(seconds=seconds)
-
-
-def _texts(values: Sequence[Any] | Array) -> Array:
-    if isinstance(values, np.ndarray):
-        return values
-    texts: Array = np.empty(len(values), dtype=object)
-    texts[:] = [value or "" for value in values]
-    return texts

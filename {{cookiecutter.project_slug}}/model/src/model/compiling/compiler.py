@@ -63,7 +63,9 @@ def convert(pipeline: Any, numbers: Any = DoubleTensorType) -> bytes:
     types = {"category": StringTensorType, "datetime": DoubleTensorType}
     inputs = [(each.name, types.get(each.kind, numbers)([None, 1])) for each in FEATURES]
     register_boosting(pipeline)
-    options: dict[Any, Any] = {"zipmap": False} if hasattr(pipeline, "classes_") else {}
+    options: dict[Any, Any] = {}  # a key that is a name would do for none but names
+    if hasattr(pipeline, "classes_"):
+        options[id(pipeline)] = {"zipmap": False}
     for step in pipeline.get_params().values():
         if isinstance(step, CountVectorizer):  # TfidfVectorizer is one
             options[type(step)] = {"locale": "C"}  # which every machine has

@@ -35,13 +35,14 @@ def judge(
     engine = fit(build(), past)
     with explained("the pipeline cannot predict the later rows", REMEDY, kinds=(Exception,)):
         predictions = engine.predict(to_arrays(later.columns))
+        found = metrics_of(predictions, later.targets)
     baseline = fallback_of(past).part(np.zeros(len(later), dtype=np.intp))
     return Evaluation(
         split=past.split,
         candidates=candidates,
         past=len(past),
         later=len(later),
-        metrics=metrics_of(predictions, later.targets),
+        metrics=found,
         baseline=metrics_of(baseline, later.targets),
         slices=_slices(predictions, later),
     )

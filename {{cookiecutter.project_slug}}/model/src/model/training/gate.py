@@ -12,17 +12,17 @@ def objections(new: Manifest, current: Manifest | None) -> list[str]:
     """
     if new.evaluation is None:
         return ["it could not be judged, since the past rows hold one class only"]
-    found, constant = new.evaluation.metrics[METRIC], new.evaluation.baseline[METRIC]
-    reasons = []
-    if found > constant:
-        reasons.append(f"its {METRIC} of {found:.4g} is worse than {constant:.4g} for a constant")
-    comparable = current and (current.signature, current.data.synthetic) == (
-        new.signature,
-        new.data.synthetic,
-    )
-    if current and comparable and current.evaluation:
-        before = current.evaluation.metrics[METRIC]
-        if found > before:
-            than = f"{before:.4g} of the current version {current.version}"
-            reasons.append(f"its {METRIC} of {found:.4g} is worse than {than}")
-    return reasons
+    bars = {"a constant": new.evaluation.baseline[METRIC]}
+    if (
+        current
+        and current.evaluation
+        and current.signature == new.signature
+        and current.data.synthetic == new.data.synthetic
+    ):
+        bars[f"the current version {current.version}"] = current.evaluation.metrics[METRIC]
+    found = new.evaluation.metrics[METRIC]
+    return [
+        f"its {METRIC} of {found:.6g} is worse than {bar:.6g} of {whose}"
+        for whose, bar in bars.items()
+        if found > bar
+    ]

@@ -85,7 +85,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
     parts: dict[str, list[Array]] = {column.name: [] for column in known}
     keys: Any = []
     with explained(path):
-        table = CsvTable(path, [*parts, by])
+        table = CsvTable(path, [*parts, *([by] if by else [])])
         check_columns(table.schema, known)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -98,7 +98,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
                 raise ModelError(f"{where}: {faults[first][1]}")
             for column in known:
                 parts[column.name].append(arrays[column.name])
-            if by in table.schema.names:
+            if by and by in table.schema.names:
                 keys += batch.cells[by].to_pylist()
     arrays = {name: np.concatenate(part) if part else np.empty(0) for name, part in parts.items()}
     targets = [*to_values(arrays.pop(TARGET.name), TARGET)]

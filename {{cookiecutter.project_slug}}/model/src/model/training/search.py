@@ -1,5 +1,6 @@
 """The best of the pipelines that `build_pipeline` offers, by cross-validation on the past rows."""
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +31,8 @@ def choose(build: Build, past: History) -> tuple[Build, list[Candidate]]:
     follow the split of the history, and the score is the metric of the task. Where too few rows
     leave no folds, the estimator that it starts from is taken.
     """
-    search = build()
+    with explained("build_pipeline", REMEDY, kinds=(Exception,)):
+        search = build()
     if not hasattr(search, "refit"):
         return build, []
     sample = past.part(np.linspace(0, len(past) - 1, min(len(past), ROWS)).astype(np.intp))
@@ -47,7 +49,7 @@ def choose(build: Build, past: History) -> tuple[Build, list[Candidate]]:
     with explained(where, REMEDY, kinds=(Exception,)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the one that is chosen warns when it is fitted
         search.fit(frame, targets)
-    found, best = search.cv_results_, search.best_estimator_
+        found, best = search.cv_results_, search.best_estimator_
     candidates = [
         Candidate(name=_name(found["params"][number]), score=found["mean_test_score"][number])
         for number in np.argsort(found["rank_test_score"], kind="stable")
@@ -69,4 +71,5 @@ def _score(history: History) -> Callable[[Any, pd.DataFrame, Any], float]:
 def _name(parameters: dict[str, Any]) -> str:
     """Parameters on one line; of a pipeline its last step."""
     lasts = {name: getattr(it, "steps", [("", it)])[-1][1] for name, it in parameters.items()}
-    return ", ".join(f"{name}={' '.join(repr(last).split())}" for name, last in lasts.items())
+    name = ", ".join(f"{name}={' '.join(repr(last).split())}" for name, last in lasts.items())
+    return re.sub(" at 0x[0-9a-f]+", "", name)  # of a function, another one in every process

@@ -63,7 +63,7 @@ def train(
     on_step(STEPS[0])
     past, later = map(history.part, past_and_later(history))
     build, candidates = choose(build, past)
-    _dumped(build())  # what cannot be stored need not be fitted first
+    _dumped(build())  # what cannot be stored need not be judged first
     on_step(STEPS[1])
     evaluation = judge(build, past, later, candidates)
     on_step(STEPS[2])
