@@ -318,6 +318,8 @@ def _remarked(described: Described, count: Counter[str]) -> Described:
         remarks.append(f"{len(values)} values: {shown}{', ...' if len(values) > 8 else ''}")
     elif described.kind == "int" and len(values) <= 10:
         remarks.append(f"only {len(values)} values; if they are names of classes, say category")
+    if described.kind == "category" and (strays := _strays(count)):
+        remarks.append(strays)
     remarks += column.remarks
     return replace(described, optional=missing > 0, remarks=tuple(remarks))
 

@@ -101,6 +101,12 @@ def test_blanks_around_a_category_are_no_part_of_it(write: Write) -> None:
     assert "x:category (2 values: a, b)" in remarks
 
 
+def test_numbers_that_a_stray_cell_makes_a_category_are_told(write: Write) -> None:
+    remarks, _ = described(write(x=["abc", *cells(1.5, 2, 3, "")[1:]]), "late")
+    (remark,) = [line for line in remarks if line.startswith("x:category?")]
+    assert "1 of 45 cells are no numbers, such as 'abc'" in remark
+
+
 @pytest.mark.parametrize(
     ("name", "column", "reason"),
     [
