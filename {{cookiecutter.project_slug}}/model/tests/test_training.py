@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from conftest import build_small, make_history, train
+from conftest import NUMBERS, build_small, make_history, train
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GridSearchCV
@@ -167,6 +167,17 @@ def test_features_of_one_value_or_none_are_known() -> None:
     assert found == [each for each in manifest.features if each in {*same, *none}]
     manifest, _ = train(history, build=lambda: DUMMY, compiled=False)
     assert not {*manifest.uninformative} - {*derived}
+
+
+def chosen(frame: Any) -> list[str]:
+    """The columns of numbers."""
+    return NUMBERS
+
+
+def test_columns_that_a_function_chose_are_stored_by_name() -> None:
+    columns = ColumnTransformer([("chosen", "passthrough", chosen)])
+    engine = fit(make_pipeline(columns, DUMMY), make_history())
+    assert engine.pipeline.steps[0][1].transformers == [("chosen", "passthrough", NUMBERS)]
 
 
 def test_the_packages_of_the_parts_of_a_pipeline_are_recorded() -> None:

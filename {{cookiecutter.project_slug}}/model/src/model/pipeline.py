@@ -8,6 +8,8 @@ with NaN where one is missing, categories as strings with "" where one is missin
 float64 seconds since 1970 in UTC.
 """
 
+from typing import Any
+
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import {{ boosting }}
 from sklearn.impute import SimpleImputer
@@ -64,14 +66,13 @@ def build_pipeline() -> GridSearchCV:
         target_type="{{ {'regression': 'continuous', 'binary': 'binary', 'multiclass': 'auto'}[cookiecutter.__task] }}",
         cv=KFold(5, shuffle=True, random_state=0),
     )
-    columns = ColumnTransformer(
-        [
-            ("numbers", "passthrough", NUMBERS),
-            ("moments", CalendarFeatures(), MOMENTS),
-            ("few values", one_hot, ByValueCount(CATEGORIES, most=32)),
-            ("many values", means, ByValueCount(CATEGORIES, least=33)),
-        ]
-    )
-    pipeline = Pipeline([("columns", columns), ("estimator", candidates[0])])
+    columns: list[Any] = [
+        ("numbers", "passthrough", NUMBERS),
+        ("few values", one_hot, ByValueCount(CATEGORIES, most=32)),
+        ("many values", means, ByValueCount(CATEGORIES, least=33)),
+    ]
+    if MOMENTS:
+        columns.append(("moments", CalendarFeatures(), MOMENTS))
+    pipeline = Pipeline([("columns", ColumnTransformer(columns)), ("estimator", candidates[0])])
     # Folds follow SPLIT; the score is the metric by which versions are compared.
     return GridSearchCV(pipeline, {"estimator": candidates})

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 
 from model.columns import text_of, to_arrays
 from model.engines.predictions import Predictions
@@ -18,11 +19,17 @@ REMEDY = "correct `build_pipeline` in model/src/model/pipeline.py"
 def fit(pipeline: Any, history: History) -> SklearnEngine:
     """The pipeline fitted to these rows, which may lack some of the classes to predict.
 
+    Columns that a function chose are kept by their names, so that no pickle needs the function.
+
     Raises:
         ModelError: it cannot be fitted to them.
     """
     with explained("the pipeline cannot be fitted", REMEDY, kinds=(Exception,)):
         pipeline.fit(training_frame(history), np.array(history.targets))
+    for part in pipeline.get_params().values():
+        if isinstance(part, ColumnTransformer) and hasattr(part, "transformers_"):
+            chosen = {name: columns for name, _, columns in part.transformers_}
+            part.transformers = [(name, it, chosen[name]) for name, it, _ in part.transformers]
     return SklearnEngine(pipeline, history.classes)
 
 
