@@ -1,7 +1,6 @@
 """Pipelines as people write them, each put into a stamped-out project and taken to a green check.
 
-Those that `make test` runs as well and those that add a package go through the whole `make check`.
-For the others this leaves out what no pipeline can change: the tests of the contract and of the
+Those that add a package go through the whole `make check`. For the others this leaves out what no pipeline can change: the tests of the contract and of the
 service, which cannot import from `model` (`make lint` holds that wall); those of the model's
 processes, whose model is a pipeline of their own; and the pair on PostgreSQL, since the database
 sees numbers and names only. They are trained, formatted, linted, typed, and run by all other tests
@@ -210,7 +209,7 @@ def test_a_pipeline_passes_every_check(kind: str, name: str, project_of: Project
         assert compiled["reason"].startswith(case.reason), compiled
     else:
         assert compiled["reason"] is None, compiled
-    if name in OFTEN or case.package:
+    if case.package:
         printed = run(project, "make check")
         assert len(re.findall(r"^\d+ passed", printed, re.M)) == 4
     else:
