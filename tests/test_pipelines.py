@@ -1,10 +1,10 @@
 """Pipelines as people write them, each put into a stamped-out project and taken to a green check.
 
-Those that add a package go through the whole `make check`. For the others this leaves out what no pipeline can change: the tests of the contract and of the
-service, which cannot import from `model` (`make lint` holds that wall); those of the model's
-processes, whose model is a pipeline of their own; and the pair on PostgreSQL, since the database
-sees numbers and names only. They are trained, formatted, linted, typed, and run by all other tests
-of the model and by the pair.
+Those that add a package go through the whole `make check`. For the others this leaves out what no
+pipeline can change: the tests of the contract and of the service, which cannot import from `model`
+(`make lint` holds that wall); those of the model's processes, whose model is a pipeline of their
+own; and the pair on PostgreSQL, since the database sees numbers and names only. They are trained,
+formatted, linted, typed, and run by all other tests of the model and by the pair.
 """
 
 import json

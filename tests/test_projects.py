@@ -64,14 +64,6 @@ KINDS: dict[str, dict[str, str]] = {
         ),
         "target": "a_target_of_exactly_forty_characters_iti:category",
     },
-    "moments": {
-        "project_name": "Ride Times",
-        "entity": "ride",
-        "features": "placed_at:datetime seen_at:datetime? distance:float",
-        "target": "seconds:float",
-        "history": "none",
-        "__timezone": "Europe/Berlin",
-    },
     "one feature": {
         "project_name": "One",
         "entity": "box",
@@ -81,9 +73,14 @@ KINDS: dict[str, dict[str, str]] = {
     "no history": {
         "project_name": "Greenfield",
         "entity": "visit",
-        "features": "hour:float weekday:category regular:bool basket:int?",
+        "features": (
+            "placed_at:datetime seen_at:datetime? hour:float weekday:category regular:bool"
+            " basket:int?"
+        ),
         "target": "channel:category",
         "history": "none",
+        "split": "time:placed_at",
+        "__timezone": "Europe/Berlin",
     },
 }
 
