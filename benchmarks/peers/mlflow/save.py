@@ -8,7 +8,10 @@ import pandas as pd
 
 model_file, history, folder = sys.argv[1:]
 example = pd.read_csv(history, nrows=5)[["hour", "day", "distance", "items"]]
-TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+TRUSTED = [
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.KFold",
+]
 mlflow.sklearn.save_model(
     joblib.load(model_file), folder, input_example=example, skops_trusted_types=TRUSTED
 )
