@@ -98,7 +98,7 @@ def test_a_version_worse_than_its_baseline_becomes_current_by_force_alone(
     history = write_csv(tmp_path / "history.csv", contradicted())
     command = ("train", "--data", str(history), "--no-compile")
     status, out, err = run(*command)
-    (line,) = (line for line in err.splitlines() if not line.startswith("["))
+    (line,) = (line for line in err.splitlines() if line.startswith("model: "))
     version = out.split()[1]
     assert (status, "(current)" in out) == (1, False)
     assert line.startswith(f"model: version {version} is stored, but not the current one: its ")
@@ -252,6 +252,6 @@ def test_what_goes_wrong_is_explained_in_one_line(
         monkeypatch.setenv(name, value)
     status, out, err = run(*arguments)
     assert (status, out) == (1, "")
-    (line,) = (line for line in err.splitlines() if not line.startswith("["))
+    (line,) = (line for line in err.splitlines() if line.startswith("model: "))
     assert line.startswith("model: ")
     assert fault in line
