@@ -252,6 +252,6 @@ def test_what_goes_wrong_is_explained_in_one_line(
         monkeypatch.setenv(name, value)
     status, out, err = run(*arguments)
     assert (status, out) == (1, "")
-    (line,) = (line for line in err.splitlines() if line.startswith("model: "))
+    (line,) = (line for line in err.splitlines() if not line.startswith("["))
     assert line.startswith("model: ")
     assert fault in line
