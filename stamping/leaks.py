@@ -5,7 +5,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 NUMERIC = ("float", "int", "datetime")
@@ -58,7 +57,7 @@ def find_leaks(kinds: Mapping[str, str], columns: Mapping[str, Values], target: 
 def r2(values: Values, numeric: bool, truth: Values) -> float:
     """The share of the variance of a numeric target that one feature explains."""
     compared = held_out(values, numeric, truth, line if numeric else average)
-    mean = fmean(truth)
+    mean = mean_of(truth)
     total = sum_of_squares(value - mean for value in truth)
     return 1 - sum_of_squares(value - guess for value, guess in compared) / total if total else 0.0
 
@@ -66,7 +65,7 @@ def r2(values: Values, numeric: bool, truth: Values) -> float:
 def accuracy(values: Values, numeric: bool, truth: Values) -> float:
     """The share of the rows whose class one feature tells; 0 where a constant is about as good."""
     compared = held_out(values, numeric, truth, commonest)
-    errors = 1 - fmean(value == guess for value, guess in compared)
+    errors = 1 - mean_of([value == guess for value, guess in compared])
     by_constant = 1 - max(Counter(truth).values()) / len(truth)
     return 1 - errors if errors <= (1 - LEAKING_SKILL) * by_constant else 0.0
 
@@ -115,7 +114,7 @@ def nearest(value: float, known: list[float], groups: Mapping[Any, Pairs]) -> Pa
 
 def average(similar: Pairs, value: Any) -> float:
     """The mean outcome."""
-    return fmean(outcome for _, outcome in similar)
+    return mean_of([outcome for _, outcome in similar])
 
 
 def commonest(similar: Pairs, value: Any) -> Any:
@@ -126,7 +125,7 @@ def commonest(similar: Pairs, value: Any) -> Any:
 def line(similar: Pairs, value: float | None) -> float:
     """The outcome at this value of the least squares line; the mean where there is no line."""
     numbers = [number for number, _ in similar]
-    middle: float = sum(outcome for _, outcome in similar) / len(similar)
+    middle = mean_of([outcome for _, outcome in similar])
     if value is None or None in numbers:
         return middle
     center: float = sum(numbers) / len(numbers)
@@ -135,6 +134,11 @@ def line(similar: Pairs, value: float | None) -> float:
         return middle
     covariation: float = sum((number - center) * (outcome - middle) for number, outcome in similar)
     return middle + covariation / spread * (value - center)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """By addition, which overflows to infinity where `statistics` would raise."""
+    return sum(values) / len(values)
 
 
 def sum_of_squares(differences: Iterable[float]) -> float:
