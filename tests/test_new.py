@@ -369,7 +369,7 @@ def test_a_demo_that_fails_says_how_to_go_on(
 
 
 def test_make_calls_it() -> None:
-    settings = ["CSV=a b.csv", "TARGET=Sale Price", "OUT=/tmp/x y", "YES=1"]
+    settings = ["CSV=a b.csv", "TARGET=Sale Price", "OUT=/srv/x y", "YES=1"]
     for last, expected in ((settings, " --yes"), (settings[:-1], "")):
         done = subprocess.run(
             ["make", "--dry-run", "--old-file=.venv/ready", "new", *last],
@@ -380,7 +380,7 @@ def test_make_calls_it() -> None:
             check=True,
         )
         assert done.stdout.rstrip("\n").rstrip(" ") == (
-            f'.venv/bin/python -m stamping.new "a b.csv" "Sale Price" --out "/tmp/x y"{expected}'
+            f'.venv/bin/python -m stamping.new "a b.csv" "Sale Price" --out "/srv/x y"{expected}'
         )
 
 
