@@ -74,7 +74,8 @@ def make_history(rows: int = 120, seed: int = 0, lead: Column = INPUTS[0]) -> Hi
     columns = {each.name: [make_value(each, draw) for _ in range(rows)] for each in INPUTS}
     targets: list[Any] = []
     for value in columns[lead.name]:
-        value = value.hour if isinstance(value, datetime) else value
+        if isinstance(value, datetime):
+            value = "c, d" if value > datetime(2026, 3, 20, tzinfo=UTC) else "a"
         bit = int(value in (True, "c, d") or (type(value) in (int, float) and value > 8))
         target = {
             "float": 100.0 * bit + draw.random(),
