@@ -9,9 +9,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from stamping import synthetic
 from stamping.fields import READ, Field, features_of, field_of
@@ -49,7 +52,8 @@ def main(answers: Answers) -> None:
         PROVENANCE="\n".join(provenance_lines),
     )
 
-    examples = [typed(row, fields) for row in pick(HISTORY, provenance["rows"])]
+    zone = ZoneInfo(answers["__timezone"])
+    examples = [typed(row, fields, zone) for row in pick(HISTORY, provenance["rows"])]
     write(EXAMPLES, "[\n" + ",\n".join(f"  {to_json(each)}" for each in examples) + "\n]\n")
     target = fields[-1].name
     outcome = {target: examples[0].pop(target)}
@@ -132,12 +136,20 @@ def pick(history: Path, rows: int) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in [*picked[:4], incomplete]]
 
 
-def typed(row: Mapping[str, str], fields: Iterable[Field]) -> dict[str, Any]:
-    """The declared cells of a row as JSON values."""
+def typed(row: Mapping[str, str], fields: Iterable[Field], zone: ZoneInfo) -> dict[str, Any]:
+    """The declared cells of a row as the API writes them; the zone is that of the team."""
+    read = {**READ, "datetime": partial(in_utc, zone=zone)}
     return {
-        name: None if optional and not row[name] else READ[kind](row[name])
+        name: None if optional and not row[name] else read[kind](row[name])
         for name, kind, optional in fields
     }
+
+
+def in_utc(text: str, zone: ZoneInfo) -> str:
+    """A moment in ISO 8601 in UTC; one without an offset is meant in this zone."""
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def to_json(value: object) -> str:

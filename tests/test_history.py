@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -420,6 +421,27 @@ def test_a_made_up_history_can_be_learnt_and_says_what_it_is(
     ]
     high, low = ([value for above, value in pairs if above is side] for side in (True, False))
     assert sum(high) / len(high) > sum(low) / len(low) + 10
+
+
+def test_examples_have_moments_as_the_api_writes_them(stamp: Stamp, tmp_path: Path) -> None:
+    for at, example in {
+        "29.03.2026 03:30": "2026-03-29T01:30:00Z",
+        "2026-12-31 23:30:00.5": "2026-12-31T22:30:00.500000Z",
+        "2026-12-31T23:30:00-05:00": "2027-01-01T04:30:00Z",
+        "2026-07-01": "2026-06-30T22:00:00Z",
+    }.items():
+        table = [[at, str(number)] for number in range(50)]
+        (tmp_path / "h.csv").write_text(to_csv([["at", "count"]], table), "utf-8")
+        project = stamp(
+            tmp_path / "out",
+            history=str(tmp_path / "h.csv"),
+            features="at:datetime",
+            target="count:int",
+            __timezone="Europe/Berlin",
+        )
+        text = (project / "contract/src/contract/examples.json").read_text("utf-8")
+        assert {row["at"] for row in json.loads(text)} == {example}
+        shutil.rmtree(project)
 
 
 def test_examples_come_from_the_later_part(stamp: Stamp, tmp_path: Path) -> None:

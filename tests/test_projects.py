@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ FORTY = " ".join(
     for number in range(10)
     for kind in ("float", "int", "bool", "category")
 )
+NEW_YEAR = datetime(2026, 1, 1)
 AWKWARD = [
     'O\'Brien "junior"',
     "Åse Ødegård",
@@ -61,8 +63,10 @@ KINDS: dict[str, dict[str, str]] = {
             "name:category data:category? count:int a_name_of_exactly_forty_characters_it_is:float"
             " table:float order:category user:int? select:bool type_:category class_:float"
             " metadata_:int id_:float row_:int model_config_:category float_:float self_:bool"
+            " placed_at:datetime"
         ),
         "target": "a_target_of_exactly_forty_characters_iti:category",
+        "__timezone": "America/New_York",
     },
     "one feature": {
         "project_name": "One",
@@ -99,6 +103,7 @@ def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
         "float": lambda at: round(10 * at + dice.random(), 3),
         "int": lambda at: int(100 * at) + dice.randrange(3),
         "bool": lambda at: str(at + dice.random() > 1).lower(),
+        "datetime": lambda at: f"{NEW_YEAR + timedelta(hours=int(8000 * at)):%d.%m.%Y %H:%M}",
         "category": lambda at: labels[int(at * len(labels))],
     }
     with path.open("w", encoding="utf-8", newline="") as file:
