@@ -1,13 +1,11 @@
 """What the template's own Jinja needs: an extension that cookiecutter loads (`_extensions`)."""
 
 import logging
-from pathlib import Path
 
 from jinja2 import Environment
 from jinja2.ext import Extension
 
-TEMPLATE = str(Path(__file__).resolve().parent.parent)
-"""The template's folder; found when cookiecutter starts, before it moves to other folders."""
+from stamping import TEMPLATE
 
 
 class Stamping(Extension):
@@ -16,7 +14,7 @@ class Stamping(Extension):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters["plural"] = plural
-        environment.globals["template_folder"] = TEMPLATE
+        environment.globals["template_folder"] = str(TEMPLATE)
         logging.getLogger("cookiecutter.hooks").addFilter(without_traceback)
 
 

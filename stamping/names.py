@@ -1,11 +1,9 @@
 """The rule for names, which the stamped-out contract has: this loads the very same file."""
 
 import runpy
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-TEMPLATE = Path(__file__).parent.parent
-"""The template's folder."""
+from stamping import TEMPLATE
 
 # Not imported: that would leave compiled code among the files to be stamped out.
 _RULE = runpy.run_path(
@@ -14,7 +12,6 @@ _RULE = runpy.run_path(
 
 LONGEST: int = _RULE["LONGEST"]
 name_of: Callable[[str], str] = _RULE["name_of"]
-find_columns: Callable[[Sequence[str], Iterable[str]], dict[str, int]] = _RULE["find_columns"]
 
 
 def short(value: str) -> str:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import click
 
+from stamping import TEMPLATE
 from stamping.describe import findings, lines, path_of
 from stamping.description import Unfit, describe
-from stamping.names import TEMPLATE
 from stamping.questions import (
     Ask,
     ask_left_out,
