@@ -112,7 +112,7 @@ class Column:
         self._seen_marks: set[str] = set()
         self._plain: dict[str, str | None] = {}
         self._plain_spelling: Hashable = None
-        self.values = READ[kind]()
+        self.values = READERS[kind]()
 
     def look(self, cells: Iterable[str]) -> None:
         """Look at some more cells."""
@@ -174,7 +174,7 @@ class Column:
         return mark.strip().lower() in self.marks
 
 
-READ: dict[str, Callable[[], Values]] = {
+READERS: dict[str, Callable[[], Values]] = {
     "float": Numbers,
     "int": partial(Numbers, are_whole=True),
     "bool": Bools,

@@ -138,7 +138,7 @@ def pick(history: Path, rows: int) -> list[dict[str, str]]:
 
 def typed(row: Mapping[str, str], fields: Iterable[Field], zone: ZoneInfo) -> dict[str, Any]:
     """The declared cells of a row as the API writes them; the zone is that of the team."""
-    read = {**READ, "datetime": partial(in_utc, zone=zone)}
+    read = READ | {"datetime": partial(in_utc, zone=zone)}
     return {
         name: None if optional and not row[name] else read[kind](row[name])
         for name, kind, optional in fields

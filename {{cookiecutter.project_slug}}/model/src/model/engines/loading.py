@@ -59,7 +59,7 @@ class Model:
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
-            predicted = model.predict(test_rows(artifact.manifest))
+            predicted = model.predict(self_test_rows(artifact.manifest))
         except Exception as error:  # whatever the libraries below raise for what they cannot run
             words = " ".join(f"{type(error).__name__}: {error}".split())
             fault = f"fails its self-test ({words:.300})"
@@ -81,7 +81,7 @@ class Model:
         return predictions
 
 
-def test_rows(manifest: Manifest) -> Columns:
+def self_test_rows(manifest: Manifest) -> Columns:
     """The rows of a version's self-test."""
     columns = manifest.self_test.columns
     return {each.name: KINDS[each.kind].check(columns[each.name]) for each in FEATURES}

@@ -14,7 +14,7 @@ from timeit import repeat
 from typing import Any, TypeVar
 
 from model.columns import Columns, row_count
-from model.engines.loading import Model, test_rows
+from model.engines.loading import Model, self_test_rows
 from model.engines.predictions import Predictions
 
 LOOP_SECONDS = 0.002
@@ -49,7 +49,7 @@ def quick_rows(model: Model) -> int:
     """How many rows the model predicts within `LOOP_SECONDS`; 0 when one row takes longer."""
 
     def seconds(rows: int) -> float:
-        test = test_rows(model.manifest)
+        test = self_test_rows(model.manifest)
         sample = {name: [values[0]] * rows for name, values in test.items()}
         # The shortest of three times is the one that nothing disturbed.
         return min(repeat(partial(model.predict, sample), number=1, repeat=3))
