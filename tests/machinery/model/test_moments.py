@@ -4,15 +4,12 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import onnxruntime as ort
 import pytest
+from compiled import by_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType
-from sklearn.pipeline import Pipeline
 
-from model.compiling.converters import CONVERTERS, SHAPES
 from model.moments import NAMES, YEARS, CalendarFeatures, Floats, offsets_of
 
 ZONES = [
@@ -43,21 +40,6 @@ def said_by_the_library(moment: datetime, zone: str) -> list[float]:
     ]
 
 
-def compiled(features: CalendarFeatures, moments: Floats) -> Floats:
-    """The numbers of moments [rows, columns] by the graph."""
-    width = moments.shape[1]
-    graph = convert_sklearn(
-        Pipeline([("moments", features)]),
-        initial_types=[("moments", DoubleTensorType([None, width]))],
-        custom_conversion_functions=CONVERTERS,
-        custom_shape_calculators=SHAPES,
-    )
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"moments": moments})
-    numbers: Floats = found
-    return numbers
-
-
 def seconds(*moments: datetime) -> Floats:
     return np.array([[each.timestamp()] for each in moments])
 
@@ -82,7 +64,9 @@ def test_the_graph_gives_the_same_numbers_to_the_bit(zone: str) -> None:
     values = np.concatenate([turns, turns - 1, np.nextafter(turns, 0), drawn, years, [np.nan]])
     moments = np.column_stack([values, values[::-1]])
     features = CalendarFeatures(zone).fit(moments)
-    np.testing.assert_array_equal(compiled(features, moments), features.transform(moments))
+    np.testing.assert_array_equal(
+        by_graph(features, DoubleTensorType, moments), features.transform(moments)
+    )
 
 
 def test_daylight_saving_moves_the_clock_by_an_hour() -> None:

@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
-from conftest import make_history
-from skl2onnx import convert_sklearn
+from compiled import by_graph, check_compiled
+from conftest import CATEGORIES, make_history
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -15,17 +14,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 
 from contract import FEATURES, TARGET
-from model.columns import ByValueCount, to_arrays
-from model.compiling.compiler import compile_pipeline
-from model.compiling.converters import CONVERTERS, SHAPES
-from model.compiling.parity import relative_error
-from model.engines.loading import TOLERANCE
-from model.engines.onnx import OnnxEngine
-from model.training.fitting import fit
+from model.columns import ByValueCount
 from model.training.history import History
 
 FOLDS = KFold(5, shuffle=True, random_state=0)
-CATEGORIES = [each.name for each in FEATURES if each.kind == "category"]
 TEXTS = ["a", "b", "caf\u00e9 \U0001f680", "x, y", ""]
 
 
@@ -38,16 +30,9 @@ def test_a_text_becomes_the_number_of_its_rows_and_one_never_seen_that_of_all(cl
         targets = np.array([f"class {each}" for each in draw.integers(classes, size=80)], object)
     encoder = TargetEncoder(target_type="auto" if classes else "continuous", cv=FOLDS)
     encoder.fit(texts, targets)
-    graph = convert_sklearn(
-        encoder,
-        initial_types=[("texts", StringTensorType([None, 2]))],
-        custom_conversion_functions=CONVERTERS,
-        custom_shape_calculators=SHAPES,
-    )
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     unseen = np.array([["never seen", "b"], ["", "never seen"], ["A", " a"]], dtype=object)
     rows = np.vstack([texts, unseen])
-    (found,) = session.run(None, {"texts": rows})
+    found = by_graph(encoder, StringTensorType, rows)
     assert found.dtype == np.float64
     assert (found == encoder.transform(rows)).all()
     assert (found[-1].reshape(2, -1) == np.ravel(encoder.target_mean_)).all()
@@ -56,14 +41,7 @@ def test_a_text_becomes_the_number_of_its_rows_and_one_never_seen_that_of_all(cl
 def test_a_number_is_left_to_the_converter_of_others() -> None:
     numbers = np.arange(40.0)[:, None] % 4
     encoder = TargetEncoder(target_type="continuous", cv=FOLDS).fit(numbers, np.arange(40.0))
-    graph = convert_sklearn(
-        encoder,
-        initial_types=[("numbers", FloatTensorType([None, 1]))],
-        custom_conversion_functions=CONVERTERS,
-        custom_shape_calculators=SHAPES,
-    )
-    session = ort.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"numbers": numbers.astype(np.float32)})
+    found = by_graph(encoder, FloatTensorType, numbers.astype(np.float32))
     np.testing.assert_allclose(found, encoder.transform(numbers), rtol=1e-6)
 
 
@@ -83,10 +61,4 @@ def test_a_pipeline_that_encodes_by_the_count_of_values_is_proven(most: float) -
         ]
     )
     estimator = Ridge() if regression else LogisticRegression()
-    reference = fit(Pipeline([("parts", parts), ("estimator", estimator)]), history)
-    graph, compilation = compile_pipeline(reference, to_arrays(history.columns))
-    assert compilation.reason is None
-    assert graph
-    fresh = to_arrays(make_history(200, seed=1).columns)
-    predictions = OnnxEngine(graph, reference.classes).predict(fresh)
-    assert relative_error(predictions, reference.predict(fresh)).max() <= TOLERANCE
+    check_compiled(Pipeline([("parts", parts), ("estimator", estimator)]), history)
