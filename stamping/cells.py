@@ -170,6 +170,11 @@ class Column:
         self._plain |= dict.fromkeys(missing, "")
         return list(map(self._plain.__getitem__, cells))
 
+    def meanings(self, texts: Iterable[str]) -> dict[str, str | None]:
+        """What each text stands for, as `plain` has it."""
+        different = list(texts)
+        return dict(zip(different, self.plain(different), strict=True))
+
     def _is_missing(self, mark: str) -> bool:
         return mark.strip().lower() in self.marks
 

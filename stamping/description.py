@@ -17,23 +17,11 @@ from stamping.guesses import SPELT, Guess
 from stamping.names import by_name, name_of, short
 from stamping.numerals import WHOLE
 from stamping.reading import Source, look
+from stamping.reasons import reason_against, strays_of
 from stamping.staging import FEWEST_ROWS
 
-MOST_NUMBERS = 0.99
-"""Share of whole numbers that differ from all others, from which on they are ids."""
-MOST_TEXTS = 0.8
-"""Share of texts that differ from all others, from which on they are ids or free text."""
-MOST_STRAYS = 0.1
-"""Share of cells that are no numbers, up to which the others show that numbers were meant."""
 WHOLE_AS_FLOAT = re.compile(r"[+-]?[0-9]{1,15}\.0*", re.ASCII)
 """How pandas writes a whole number of a column in which others are missing: 2.0."""
-UNIX_TIMES = {
-    unit: range(631_152_000 * factor, 4_102_444_800 * factor)
-    for unit, factor in (("seconds", 1), ("milliseconds", 1000))
-}
-"""The moments from 1990 to 2099 as whole numbers."""
-
-NO_KIND = "free text: longer than 200 characters, or with line breaks"
 
 
 class Unfit(Exception):
@@ -187,7 +175,7 @@ def _guess(texts: Collection[str]) -> Column | None:
 
 def _missing(column: Column | None, texts: Iterable[str]) -> set[str]:
     """The texts that stand for a missing value."""
-    plain = _plain_of(column, texts) if column else {}
+    plain = column.meanings(texts) if column else {}
     return {text for text in plain if plain[text] == ""}
 
 
@@ -211,7 +199,7 @@ def _described(
     columns = []
     for place, (text, count, column) in enumerate(zip(header, counts, guesses, strict=True)):
         name = name_of(text)
-        reason = _reason(column, count, is_target=place == target)
+        reason = reason_against(column, count, is_target=place == target)
         if (taken := places[name][0]) != place:
             reason = f"it becomes {name}, as {short(header[taken])} does, which is taken"
         elif name == f"expected_{name_of(header[target])}":
@@ -258,58 +246,12 @@ def _refined(column: Column, count: Counter[str]) -> Column | None:
     return None if refined.misfits else refined
 
 
-def _reason(column: Column | None, count: Counter[str], is_target: bool) -> str:
-    """Why a column is left out; empty where it is not."""
-    if not column:
-        return _strays(count) or NO_KIND
-    plain = {text: value for text, value in _plain_of(column, count).items() if value != ""}
-    total = sum(map(count.__getitem__, plain))
-    different = len(set(plain.values()))
-    if column.kind == "int" and None in plain.values():
-        return "whole numbers beyond 2^53, like ids"
-    if different < 2:
-        return f"always {short(next(iter(plain)))}" if plain else "always missing"
-    has_decimals = any("." in text for text in plain.keys() - plain.values())
-    is_every_row = different >= MOST_NUMBERS * total and not is_target
-    if column.kind == "int" and is_every_row and not has_decimals:
-        moments = _unix_times(plain.values())
-        return f"another whole number in nearly every row, like an id{moments}"
-    if column.kind == "category" and different > MOST_TEXTS * total:
-        return _strays(count) or "another text in nearly every row, like an id or free text"
-    if column.kind == "datetime" and is_target:
-        return "moments; predict how long it is until then"
-    return ""
-
-
-def _strays(count: Counter[str]) -> str:
-    """How few cells are no numbers where nearly all others are; empty where they are not."""
-    numbers = Column("float")
-    numbers.look(count)
-    settle([numbers], ",")
-    plain = _plain_of(numbers, count)
-    strays = [text for text in count if plain[text] is None]
-    total = sum(count[text] for text in plain if plain[text] != "")
-    few = sum(map(count.__getitem__, strays))
-    if not 0 < few <= MOST_STRAYS * total:
-        return ""
-    return f"{few} of {total} cells are no numbers, such as {short(strays[0])}"
-
-
-def _unix_times(numbers: Iterable[str | None]) -> str:
-    """The words on whole numbers that could be moments; empty for others."""
-    values = [int(number or 0) for number in numbers]
-    for unit, moments in UNIX_TIMES.items():
-        if min(values) in moments and max(values) in moments:
-            return f" (or {unit} since 1970; write them as dates)"
-    return ""
-
-
 def _remarked(described: Described, count: Counter[str]) -> Described:
     """With what else is worth knowing."""
     if not described.kind:
         return described
     column = described.column
-    known = [text for text, plain in _plain_of(column, count).items() if plain != ""]
+    known = [text for text, plain in column.meanings(count).items() if plain != ""]
     missing = count.total() - sum(map(count.__getitem__, known))
     remarks = [f"{missing} missing"] if missing else []
     values = {text.strip() for text in known}
@@ -318,7 +260,7 @@ def _remarked(described: Described, count: Counter[str]) -> Described:
         remarks.append(f"{len(values)} values: {shown}{', ...' if len(values) > 8 else ''}")
     elif described.kind == "int" and len(values) <= 10:
         remarks.append(f"only {len(values)} values; if they are names of classes, say category")
-    if described.kind == "category" and (strays := _strays(count)):
+    if described.kind == "category" and (strays := strays_of(count)):
         remarks.append(strays)
     remarks += column.remarks
     return replace(described, optional=missing > 0, remarks=tuple(remarks))
@@ -326,9 +268,3 @@ def _remarked(described: Described, count: Counter[str]) -> Described:
 
 def _plain(described: Described, chunk: Sequence[Sequence[str]]) -> list[str]:
     return [cell or "" for cell in described.column.plain(chunk[described.place])]
-
-
-def _plain_of(column: Column, texts: Iterable[str]) -> dict[str, str | None]:
-    """What each text stands for."""
-    different = list(texts)
-    return dict(zip(different, column.plain(different), strict=True))
