@@ -59,6 +59,13 @@ def stamp(tmp_path_factory: pytest.TempPathFactory) -> Stamp:
     return run
 
 
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @contextmanager
 def reserved_port() -> Iterator[int]:
     """A port for one server; while it is bound here, no other process gets it."""
