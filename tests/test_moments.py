@@ -105,7 +105,7 @@ def test_a_moment_is_predicted_from_alike_wherever_it_is_asked(
     for database in databases:
         with (
             database as url,
-            made_up(project, "http+unix://run/m.sock", DATABASE_URL=url, MODEL_TIMEOUT="10") as at,
+            made_up(project, "http+unix://run/m.sock", DATABASE_URL=url, MODEL_DEADLINE="10") as at,
         ):
             for number, (text, expected) in enumerate(zip(ASKED, by_sklearn, strict=True), 1):
                 body = {"placed_at": text, "distance_km": 3}

@@ -59,7 +59,7 @@ def serve_one_order(
     project: Path, model_url: str = "http+unix://run/model.sock", **settings: str
 ) -> None:
     """`make up`, an order that the model predicts, and a stop."""
-    with made_up(project, model_url, MODEL_TIMEOUT="10", **settings) as public:
+    with made_up(project, model_url, MODEL_DEADLINE="10", **settings) as public:
         placed = httpx.post(f"{public}/orders", json=ORDER, timeout=30)
         assert placed.status_code == 201, placed.text
         assert placed.json()["metadata"]["served_by"] == "model"

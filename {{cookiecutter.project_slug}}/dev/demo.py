@@ -72,7 +72,7 @@ def main() -> None:
         "DATABASE_URL": f"sqlite:///{DATABASE}",
         "MODEL_URL": "http+unix://run/demo.sock",
         "MODEL_STORE": "artifacts",
-        "MODEL_TIMEOUT": "5",  # seconds; the machine may be busy
+        "MODEL_DEADLINE": "5",  # seconds; the machine may be busy
         "HOST": "127.0.0.1",
     }
     with reserved_port() as port, Pair({**settings, "PORT": str(port)}, LOG) as pair:

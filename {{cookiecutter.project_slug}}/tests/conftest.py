@@ -135,7 +135,7 @@ class Pair:
             "DATABASE_URL": database,
             "LOG_FORMAT": "json",
             "MODEL_STORE": str(store),
-            "MODEL_TIMEOUT": "10",
+            "MODEL_DEADLINE": "10",
             "MODEL_TOKENS": TOKEN,
             "MODEL_URL": self.model_url,
             "PORT": str(port),

@@ -43,7 +43,7 @@ def test_workers_count_as_one_and_are_replaced(url: str, tmp_path: Path) -> None
             "DATABASE_URL": url,
             "MODEL_URL": model_url,
             "MODEL_TOKENS": TOKEN,
-            "MODEL_TIMEOUT": "10",
+            "MODEL_DEADLINE": "10",
             "WORKERS": "2",
         }
         with served(tmp_path, **environment) as (process, send):
@@ -81,7 +81,7 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
             "DATABASE_URL": url,
             "MODEL_URL": model_url,
             "MODEL_TOKENS": f"{TOKEN},old",
-            "MODEL_TIMEOUT": "30",
+            "MODEL_DEADLINE": "30",
         }
         with served(tmp_path, **environment) as (process, send), ThreadPoolExecutor() as threads:
             assert send("GET", "/readyz").status == 200

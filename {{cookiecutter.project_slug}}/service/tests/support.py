@@ -92,13 +92,13 @@ class FakePredictor:
     def open(self) -> None:
         self.opened = True
 
-    def predict(self, features: Features, request_id: str) -> Answer:
+    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
         self.asked.append((features, request_id))
         self.while_predicting()
-        self.check()
+        self.check(deadline)
         return self.answer
 
-    def check(self) -> None:
+    def check(self, deadline: float) -> None:
         if self.error:
             raise self.error
 

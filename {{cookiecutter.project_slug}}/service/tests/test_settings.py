@@ -41,7 +41,7 @@ def test_postgresql_is_reached_through_psycopg(url: str) -> None:
 def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "DATABASE_URL": "oracle://host",
-        "MODEL_TIMEOUT": "0",
+        "MODEL_DEADLINE": "0",
         "PORT": "http",
         "LOG_LEVEL": "loud",
     }

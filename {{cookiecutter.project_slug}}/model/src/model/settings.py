@@ -21,6 +21,22 @@ class Settings(BaseSettings):
     """Where to listen: `http+unix://` and a path, or `http://host:port`."""
     model_tokens: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     """Bearer tokens separated by commas; each is accepted, so that they can be rotated."""
+    model_tokens_file: Path | None = None
+    """A file with the tokens, one a line, in place of `model_tokens`; read again when it changes."""
+    model_plaintext: bool = False
+    """Whether `http://` may listen on another address than loopback, where others may listen in."""
+    model_peers: Annotated[tuple[int, ...], NoDecode] = ()
+    """User ids, besides its own, that may call over the socket, separated by commas."""
+    model_ca: Path | None = None
+    """For `https://`: the certificates (PEM) of who vouches for callers; without one none may call."""
+    model_server_cert: Path | None = None
+    """For `https://`: the certificate (PEM) that this side shows, read again when it changes."""
+    model_server_key: Path | None = None
+    """The private key (PEM) of `model_server_cert`."""
+    model_signing_key: Path | None = None
+    """A private key (PEM, ed25519): training signs each version with it."""
+    model_verify_keys: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Public keys (PEM, ed25519), separated by commas; with any, only what one signed is loaded."""
     model_store: Path = Path("artifacts")
     """The folder of the model's versions."""
     model_workers: PositiveInt = 1
@@ -32,7 +48,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important line that is logged."""
 
-    @field_validator("model_tokens", mode="before")
+    @field_validator("model_tokens", "model_peers", "model_verify_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -58,7 +58,7 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
     )
     def place(body: schemas.New{{ Entity }}) -> Any:
         """Place a new {{ entity }} and say what is expected of it."""
-        placed = product.place(body, g.request_id)
+        placed = product.place(body, g.context)
         headers = {"Location": f"/{{ plural }}/{placed.id}"}
         return placed.model_dump(mode="json"), 201, headers
 

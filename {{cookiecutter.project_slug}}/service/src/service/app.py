@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = api.IdConverter
-    telemetry.install(app, metrics)
+    telemetry.install(app, metrics, settings.model_deadline)
     errors.install(app)
     app.register_api(api.routes(product))
     app.register_api(health.routes(database, predictor))
@@ -93,7 +93,6 @@ def predictor_of(settings: Settings) -> Predictor:
         return from_url(
             settings.model_url,
             token=tokens[0] if tokens else None,
-            timeout=settings.model_timeout,
             connections=settings.threads,
         )
     except ValueError as error:

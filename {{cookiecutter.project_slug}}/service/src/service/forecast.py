@@ -6,6 +6,7 @@ from time import perf_counter
 import structlog
 
 from contract import Features, Prediction
+from service.context import RequestContext
 from service.fallbacks import FallbackStore
 from service.predictors import Answer, Predictor, PredictorError
 from service.tables import ServedBy
@@ -46,14 +47,14 @@ class Forecaster:
         self._fallbacks = fallbacks
         self._metrics = metrics
 
-    def forecast(self, features: Features, request_id: str) -> Forecast:
+    def forecast(self, features: Features, context: RequestContext) -> Forecast:
         """What is expected for these features; a fault of the model is logged and counted.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the fallback is needed and the database is gone.
         """
         start = perf_counter()
-        answer = self._ask(features, request_id)
+        answer = self._ask(features, context)
         seconds = perf_counter() - start
         self._metrics.model_seconds.observe(seconds)
         latency_ms = seconds * 1000
@@ -66,9 +67,9 @@ class Forecaster:
         self._metrics.predictions.labels(forecast.served_by, forecast.version or "").inc()
         return forecast
 
-    def _ask(self, features: Features, request_id: str) -> Answer | None:
+    def _ask(self, features: Features, context: RequestContext) -> Answer | None:
         try:
-            return self._predictor.predict(features, request_id)
+            return self._predictor.predict(features, context.request_id, context.deadline)
         except PredictorError as error:
             self._metrics.model_failures.labels(error.reason).inc()
             log.warning("prediction failed", reason=error.reason, fault=str(error))

@@ -1,5 +1,7 @@
 """Liveness and readiness."""
 
+from time import monotonic
+
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict
@@ -52,7 +54,7 @@ def _database(database: Database) -> str:
 
 def _model(predictor: Predictor) -> str:
     try:
-        predictor.check()
+        predictor.check(monotonic() + 1)
     except PredictorError as error:
         return f"{error.reason}: {error}"
     return "ok"

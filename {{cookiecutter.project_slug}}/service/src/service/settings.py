@@ -1,5 +1,6 @@
 """Every setting of the service, once: from the environment, then from `.env`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -54,8 +55,29 @@ class Settings(BaseSettings):
     model_tokens: Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_split)] = ()
     """Tokens that the model server accepts, separated by commas; the first one is sent."""
 
-    model_timeout: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """Seconds that a prediction may take before the fallback answers."""
+    model_tokens_file: Path | None = None
+    """A file with the tokens, one a line, in place of `model_tokens`; read again when it changes."""
+
+    model_plaintext: bool = False
+    """Whether `http://` may reach a model on another host than this one, where others may listen."""
+
+    model_peers: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = ()
+    """User ids, besides its own, that may own the model server at the other end of a socket."""
+
+    model_ca: Path | None = None
+    """For `https://`: the certificates (PEM) of who vouches for both sides; the system's by default."""
+
+    model_client_cert: Path | None = None
+    """For `https://`: the certificate (PEM) that this side shows, read again when it changes."""
+
+    model_client_key: Path | None = None
+    """The private key (PEM) of `model_client_cert`."""
+
+    model_deadline: Annotated[float, Field(gt=0, le=60)] = 0.25
+    """Seconds from a request's arrival until its prediction is there, or the fallback answers."""
+
+    model_range_factor: Annotated[float, Field(ge=0)] = 1.0
+    """How far outside the range that training saw a prediction may lie, in widths of that range."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -74,6 +96,39 @@ class Settings(BaseSettings):
 
     max_body: Annotated[int, Field(ge=1)] = 2**20
     """Bytes that the body of a request may have."""
+
+    max_connections: Annotated[int, Field(ge=1)] = 1000
+    """Connections that each process keeps open; others are turned away."""
+
+    receive_timeout: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """Seconds that a caller may take to send the head of a request, and again for its body."""
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names that callers may reach this service by (`Host`), separated by commas; any by default."""
+
+    docs: bool = True
+    """Whether `/docs` and `/openapi.json` are there."""
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Callers as `name:sha256 of the key`, separated by commas; `service key NAME` makes one."""
+
+    api_keys_file: Path | None = None
+    """A file with the callers, one a line, in place of `api_keys`; read again when it changes."""
+
+    api_open: bool = False
+    """Whether anybody may call although others can reach `host`: a gateway checks who calls."""
+
+    api_rate: Annotated[float, Field(ge=0)] = 0
+    """Requests a second that each caller may send to each process; 0 for any number."""
+
+    idempotency_hours: Annotated[float, Field(gt=0)] = 24
+    """Hours for which an `Idempotency-Key` is remembered."""
+
+    ops_host: str = "127.0.0.1"
+    """Address of the operations port."""
+
+    ops_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Operations port: metrics, readiness in detail; 100 above `port` by default."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important lines to log."""

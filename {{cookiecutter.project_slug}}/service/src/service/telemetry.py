@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from service.context import RequestContext
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -68,13 +69,14 @@ class Metrics:
             return generate_latest(shared)
 
 
-def install(app: Flask, metrics: Metrics) -> None:
+def install(app: Flask, metrics: Metrics, model_deadline: float) -> None:
     """Give every request an id, a line in the log and a count in the metrics."""
 
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        g.context = RequestContext.of(request.environ, g.request_id, model_deadline)
         g.start = perf_counter()
         clear_contextvars()
         bind_contextvars(request_id=g.request_id)

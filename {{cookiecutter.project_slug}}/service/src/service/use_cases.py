@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from contract import Inputs
 from service import features, schemas, tables
+from service.context import RequestContext
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
 
@@ -35,12 +36,12 @@ class UseCases:
         self._forecaster = forecaster
         self._fallbacks = fallbacks
 
-    def place(self, new: New, request_id: str) -> Public:
+    def place(self, new: New, context: RequestContext) -> Public:
         """Store a new {{ words }} with what is expected of it."""
         with self._sessions() as session:
             model_features = features.model_features(new, session)
         # No transaction is open here: no lock in the database ever waits for the model.
-        forecast = self._forecaster.forecast(model_features, request_id)
+        forecast = self._forecaster.forecast(model_features, context)
         expected = forecast.prediction
         with self._sessions.begin() as session:
             row = Row(**new.model_dump())
@@ -56,7 +57,7 @@ class UseCases:
                 served_by=forecast.served_by,
                 model_version=forecast.version,
                 latency_ms=forecast.latency_ms,
-                request_id=request_id,
+                request_id=context.request_id,
             )
             session.add(prediction)
             if forecast.answer:

@@ -17,13 +17,12 @@ ADAPTERS: dict[str, Callable[..., Predictor]] = {
 """By the scheme of MODEL_URL."""
 
 
-def from_url(url: str, *, token: str | None, timeout: float, connections: int) -> Predictor:
+def from_url(url: str, *, token: str | None, connections: int) -> Predictor:
     """The predictor for a MODEL_URL; nothing is sent to the model yet.
 
     Args:
         url: `http://`, `https://`, `http+unix://path` or `library:folder`.
         token: the bearer token to send to a server.
-        timeout: seconds that a call may take.
         connections: how many calls there may be at a time.
 
     Raises:
@@ -32,4 +31,4 @@ def from_url(url: str, *, token: str | None, timeout: float, connections: int) -
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in ADAPTERS:
         raise ValueError(f"it must begin with one of {', '.join(f'{each}:' for each in ADAPTERS)}")
-    return ADAPTERS[scheme](url, token=token, timeout=timeout, connections=connections)
+    return ADAPTERS[scheme](url, token=token, connections=connections)

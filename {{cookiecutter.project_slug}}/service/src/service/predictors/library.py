@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 from threading import Lock
+from time import monotonic
 from typing import Any, Protocol
 
 import structlog
@@ -32,7 +33,7 @@ class InProcessModel(Protocol):
 
 
 class Library:
-    """A predictor that holds the model itself.
+    """A predictor that holds the model itself; work goes on behind a call that took too long.
 
     An artifact that could not be opened is tried again at each readiness check, so that no user's
     request waits for it.
@@ -40,14 +41,13 @@ class Library:
     Args:
         url: `library:folder`.
         token: not used.
-        timeout: seconds that a call may take; the work behind a call that took longer goes on.
         connections: how many calls there may be at a time.
 
     Raises:
         ValueError: no library is installed, or the URL names no folder.
     """
 
-    def __init__(self, url: str, *, token: str | None, timeout: float, connections: int) -> None:
+    def __init__(self, url: str, *, token: str | None, connections: int) -> None:
         self._folder = url.partition(":")[2]
         if not self._folder:
             raise ValueError("it needs a folder: library:folder")
@@ -58,7 +58,6 @@ class Library:
                 "`library` in the group `predictor.engine`) in the service's environment"
             )
         self._entry_point = found[0]
-        self._timeout = timeout
         self._threads = ThreadPoolExecutor(connections, "model")
         self._opening = Lock()
         self._model: InProcessModel | None = None
@@ -70,16 +69,16 @@ class Library:
         except PredictorError as error:
             log.warning("model not opened", reason=error.reason, fault=str(error))
 
-    def predict(self, features: Features, request_id: str) -> Answer:
+    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
         """See `Predictor.predict`."""
         if self._model is None:
             raise PredictorError("unreachable", "the artifact has not been opened")
         model, request = self._model, request_of(features, request_id)
-        return answer_of(self._call(lambda: model.infer(request)), request_id)
+        return answer_of(self._call(lambda: model.infer(request), deadline), request_id)
 
-    def check(self) -> None:
+    def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(self._call(self._open().metadata))
+        check_metadata(self._call(self._open().metadata, deadline))
 
     def _open(self) -> InProcessModel:
         with self._opening:
@@ -90,12 +89,12 @@ class Library:
                     raise PredictorError("unreachable", f"the artifact: {error}") from error
             return self._model
 
-    def _call(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _call(self, function: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
         future = self._threads.submit(function)
         try:
-            return future.result(self._timeout)
+            return future.result(max(0, deadline - monotonic()))
         except TimeoutError:
             future.cancel()
-            raise PredictorError("timeout", f"no answer within {self._timeout:g} s") from None
+            raise PredictorError("timeout", "no answer by the deadline") from None
         except Exception as error:
             raise PredictorError("error", f"{type(error).__name__}: {error}") from error

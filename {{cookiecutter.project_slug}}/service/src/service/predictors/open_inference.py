@@ -28,17 +28,15 @@ class OpenInference:
         url: `http://host:port`, `https://host:port` or `http+unix://path`; a path that names
             another model (`…/v2/models/NAME`) is taken as it is.
         token: sent as a bearer token.
-        timeout: seconds that a call may take from end to end, the look-up of a host name aside.
         connections: how many to keep open.
 
     Raises:
         ValueError: the URL is none of these.
     """
 
-    def __init__(self, url: str, *, token: str | None, timeout: float, connections: int) -> None:
+    def __init__(self, url: str, *, token: str | None, connections: int) -> None:
         self._connect, host, path = _server(url)
         self._path = path if "/v2/models/" in path else f"{path}/v2/models/{MODEL_NAME}"
-        self._timeout = timeout
         self._headers = {
             "Host": host,
             "Accept-Encoding": "identity",
@@ -53,22 +51,24 @@ class OpenInference:
     def open(self) -> None:
         """See `Predictor.open`; connections are made on the first call."""
 
-    def predict(self, features: Features, request_id: str) -> Answer:
+    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
         """See `Predictor.predict`."""
         body = json.dumps(request_of(features, request_id)).encode()
         headers = {"X-Request-ID": request_id}
-        return answer_of(self._call("POST", f"{self._path}/infer", headers, body), request_id)
+        path = f"{self._path}/infer"
+        return answer_of(self._call("POST", path, headers, body, deadline), request_id)
 
-    def check(self) -> None:
+    def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(self._call("GET", self._path, {}, b""))
+        check_metadata(self._call("GET", self._path, {}, b"", deadline))
 
-    def _call(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
-        deadline = monotonic() + self._timeout
+    def _call(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, deadline: float
+    ) -> Any:
         try:
             status, answer = self._send(self._request(method, path, headers, body), deadline)
         except TimeoutError:
-            raise PredictorError("timeout", f"no answer within {self._timeout:g} s") from None
+            raise PredictorError("timeout", "no answer by the deadline") from None
         except (OSError, HTTPException) as error:
             raise PredictorError("unreachable", f"connection failed: {error!s:.200}") from None
         except ValueError:  # of the request's head, and with the token in its message

@@ -43,16 +43,16 @@ class Predictor(Protocol):
         """Acquire what predicting needs: called once, in the process that will predict."""
         ...
 
-    def predict(self, features: Features, request_id: str) -> Answer:
-        """The prediction for these features.
+    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
+        """The prediction for these features, by the deadline (in seconds of `time.monotonic`).
 
         Raises:
             PredictorError: for whatever goes wrong.
         """
         ...
 
-    def check(self) -> None:
-        """Whether the model would answer now, and keeps the same contract as the service.
+    def check(self, deadline: float) -> None:
+        """Whether the model answers by the deadline, and keeps the same contract as the service.
 
         Raises:
             PredictorError: it does not; with the reason "signature" when its contract is another.

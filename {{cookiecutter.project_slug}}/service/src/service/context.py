@@ -1,0 +1,40 @@
+"""What is known of a request before anything is read of its body."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+ARRIVAL = "service.arrival"
+"""In a WSGI environment: when the request arrived, in seconds of `time.monotonic`."""
+
+ABANDONED = "service.abandoned"
+"""In a WSGI environment: a function that tells whether the caller has left."""
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """One request's circumstances, which the use cases pass on.
+
+    Attributes:
+        request_id: in logs, answers and rows.
+        deadline: when the prediction must be there, in seconds of `time.monotonic`.
+        is_abandoned: tells whether the caller has left; what nobody waits for is not stored.
+    """
+
+    request_id: str
+    deadline: float
+    is_abandoned: Callable[[], bool] = lambda: False
+
+    @classmethod
+    def of(cls, environ: Mapping[str, Any], request_id: str, model_deadline: float) -> "RequestContext":
+        """The context of a request.
+
+        Args:
+            environ: the WSGI environment; without the server's own additions the request has just
+                arrived, and its caller is there.
+            request_id: as above.
+            model_deadline: seconds from the arrival.
+        """
+        arrival = environ.get(ARRIVAL, monotonic())
+        return cls(request_id, arrival + model_deadline, environ.get(ABANDONED, lambda: False))
