@@ -22,13 +22,13 @@ class Settings(BaseSettings):
     model_tokens: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     """Bearer tokens separated by commas; each is accepted, so that they can be rotated."""
     model_tokens_file: Path | None = None
-    """A file with the tokens, one a line, in place of `model_tokens`; read again when it changes."""
+    """A file with the tokens, one a line, in place of `model_tokens`; read again on changes."""
     model_plaintext: bool = False
-    """Whether `http://` may listen on another address than loopback, where others may listen in."""
+    """Whether `http://` may listen on another address than loopback, in the clear."""
     model_peers: Annotated[tuple[int, ...], NoDecode] = ()
     """User ids, besides its own, that may call over the socket, separated by commas."""
     model_ca: Path | None = None
-    """For `https://`: the certificates (PEM) of who vouches for callers; without one none may call."""
+    """For `https://`: the certificates (PEM) that vouch for callers."""
     model_server_cert: Path | None = None
     """For `https://`: the certificate (PEM) that this side shows, read again when it changes."""
     model_server_key: Path | None = None

@@ -27,7 +27,9 @@ class RequestContext:
     is_abandoned: Callable[[], bool] = lambda: False
 
     @classmethod
-    def of(cls, environ: Mapping[str, Any], request_id: str, model_deadline: float) -> "RequestContext":
+    def of(
+        cls, environ: Mapping[str, Any], request_id: str, model_deadline: float
+    ) -> "RequestContext":
         """The context of a request.
 
         Args:

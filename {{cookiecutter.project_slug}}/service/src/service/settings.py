@@ -56,16 +56,16 @@ class Settings(BaseSettings):
     """Tokens that the model server accepts, separated by commas; the first one is sent."""
 
     model_tokens_file: Path | None = None
-    """A file with the tokens, one a line, in place of `model_tokens`; read again when it changes."""
+    """A file with the tokens, one a line, in place of `model_tokens`; read again on changes."""
 
     model_plaintext: bool = False
-    """Whether `http://` may reach a model on another host than this one, where others may listen."""
+    """Whether `http://` may reach a model on another host than this one, in the clear."""
 
     model_peers: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = ()
     """User ids, besides its own, that may own the model server at the other end of a socket."""
 
     model_ca: Path | None = None
-    """For `https://`: the certificates (PEM) of who vouches for both sides; the system's by default."""
+    """For `https://`: the certificates (PEM) that vouch for the server; the system's by default."""
 
     model_client_cert: Path | None = None
     """For `https://`: the certificate (PEM) that this side shows, read again when it changes."""
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """Seconds that a caller may take to send the head of a request, and again for its body."""
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Names that callers may reach this service by (`Host`), separated by commas; any by default."""
+    """Names (`Host`) to reach this service by, separated by commas; any by default."""
 
     docs: bool = True
     """Whether `/docs` and `/openapi.json` are there."""
