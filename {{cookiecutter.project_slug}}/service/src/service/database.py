@@ -1,24 +1,28 @@
-"""The service's own database, and the state of its migrations."""
+"""The service's own database: what reads, what writes, and the state of its migrations."""
 
-import sqlite3
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
-from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
 
-CONNECT_TIMEOUT_SECONDS = 3
-"""How long to wait for a connection, a new one or a free one."""
+from service import connections as to
 
-STATEMENT_TIMEOUT_SECONDS = 5
-"""How long a statement of a request may take, locks included."""
+FAILED_WRITE_SECONDS = 1.0
+"""How long a failed write says that the database is not writable."""
+
+FREE_BYTES = 2**20
+"""What must be free on the disk of a SQLite file."""
 
 
 class Database:
@@ -27,18 +31,104 @@ class Database:
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://…`.
         connections: how many to keep open.
-        statement_timeout: in seconds; 0 for none, as migrations need it.
+        limited: whether no use may take longer than a request can wait; migrations may.
+
+    Attributes:
+        engine: for transactions.
+        sessions: for reading, each statement by itself.
     """
 
-    def __init__(
-        self, url: str, *, connections: int = 1, statement_timeout: int = STATEMENT_TIMEOUT_SECONDS
-    ) -> None:
-        self.engine = _engine(url, connections, statement_timeout)
-        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+    def __init__(self, url: str, *, connections: int = 1, limited: bool = True) -> None:
+        self._file = make_url(url).database if url.startswith("sqlite") else None
+        self.engine = (to.sqlite if self._file else to.postgresql)(url, connections, limited)
+        event.listen(self.engine, "begin", _begin_as_told)
+        self._begin_writing = to.begin_immediate if self._file else _begin
+        reads = self.engine.execution_options(begin=None)
+        writes = self.engine.execution_options(begin=self._begin_writing)
+        self.sessions = sessionmaker(reads, expire_on_commit=False)
+        self._writes = sessionmaker(writes, expire_on_commit=False)
+        self._turn = to.Turn() if self._file else nullcontext()
+        self._failed_write = float("-inf")
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that writes; the others wait for their turn in SQLite.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
+        """
+        with self._watched(), self._turn, self._writes.begin() as session:
+            yield session
+
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """A cursor of the driver itself, to write with: SQLAlchemy's share of the time is saved.
+
+        In PostgreSQL each statement is a transaction of its own; in SQLite all of them are one.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
+        """
+        with self._watched(), self._turn, self._raw_connection() as connection:
+            cursor = connection.cursor()
+            if self._file:
+                self._begin_writing(connection)
+            yield cursor
+            if self._file:
+                cursor.execute("COMMIT")
+
+    @contextmanager
+    def _raw_connection(self) -> Iterator[Any]:
+        dialect, connection = self.engine.dialect, None
+        try:
+            connection = self.engine.raw_connection()
+            yield connection
+        except dialect.loaded_dbapi.Error as error:
+            if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
+                connection.invalidate(error)
+            raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
+        finally:
+            if connection:
+                connection.close()  # which takes back what was not committed
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except SQLAlchemyError:
+            self._failed_write = monotonic()
+            raise
+        self._failed_write = float("-inf")
+
+    def check(self) -> str:
+        """What keeps it from being used, or `ok`; nothing is written."""
+        try:
+            with self.engine.execution_options(begin=None).connect() as connection:
+                if not self._migrated(connection):
+                    return "not migrated: run `service migrate`"
+                if monotonic() - self._failed_write < FAILED_WRITE_SECONDS:
+                    return "not writable: a write has just failed"
+                return self._write_check(connection)
+        except (SQLAlchemyError, OSError):
+            return "unreachable"
+
+    def _write_check(self, connection: Connection) -> str:
+        if self._file is None:
+            read_only = connection.exec_driver_sql("SHOW transaction_read_only").scalar_one()
+            return "ok" if read_only == "off" else "not writable: read-only"
+        disk = os.statvfs(self._file)
+        if disk.f_bavail * disk.f_frsize < FREE_BYTES:
+            return "not writable: the disk is full"
+        return "ok" if to.is_writable(connection.connection) else "not writable: read-only"
 
     @cached_property
     def _head(self) -> str | None:
         return ScriptDirectory.from_config(config()).get_current_head()
+
+    def _migrated(self, connection: Connection) -> bool:
+        return MigrationContext.configure(connection).get_current_revision() == self._head
 
     def migrated(self) -> bool:
         """Whether every migration of this release has been applied.
@@ -47,7 +137,7 @@ class Database:
             sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
         """
         with self.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == self._head
+            return self._migrated(connection)
 
     def migrate(self) -> None:
         """Apply the migrations that are missing.
@@ -59,6 +149,15 @@ class Database:
             command.upgrade(config(connection), "head")
 
 
+def _begin_as_told(connection: Connection) -> None:
+    if begin := connection.get_execution_options().get("begin", _begin):
+        begin(connection.connection)
+
+
+def _begin(connection: Any) -> None:
+    connection.cursor().execute("BEGIN")
+
+
 def config(connection: Connection | None = None) -> Config:
     """Alembic's configuration, to run commands on this connection."""
     result = Config()
@@ -66,40 +165,3 @@ def config(connection: Connection | None = None) -> Config:
     result.set_main_option("path_separator", "os")
     result.attributes["connection"] = connection
     return result
-
-
-def _engine(url: str, connections: int, statement_timeout: int) -> Engine:
-    if make_url(url).get_backend_name() == "sqlite":
-        engine = create_engine(
-            url,
-            connect_args={"timeout": statement_timeout or CONNECT_TIMEOUT_SECONDS},
-            pool_size=connections,
-            pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        )
-        event.listen(engine, "do_connect", _make_folder)
-        event.listen(engine, "connect", _set_up_sqlite)
-        return engine
-    options = make_url(url).query.get("options", "")
-    return create_engine(
-        url,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": f"{options} -c statement_timeout={statement_timeout}s -c timezone=UTC",
-        },
-        pool_size=connections,
-        pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
-    )
-
-
-def _make_folder(dialect: Any, record: Any, arguments: list[str], options: Any) -> None:
-    with suppress(OSError):  # SQLite itself reports what is wrong with the path
-        Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, record: Any) -> None:
-    # With a write-ahead log, readers and the one writer do not wait for each other.
-    connection.execute("PRAGMA journal_mode = WAL")
-    # This is safe against crashes; a power cut may lose the last moments, but leaves no damage.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
