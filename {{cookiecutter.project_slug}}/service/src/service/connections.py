@@ -5,6 +5,7 @@ The drivers begin no transaction by themselves: `Database` says where one begins
 
 import select
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -27,14 +28,14 @@ CONNECT_SECONDS = 0.75
 """How long making a connection may take."""
 
 SECONDS = 1.0
-"""How long one use of a connection may take; with SQLite also the wait for others who write."""
+"""How long one use of a connection may take; with SQLite, how long to wait for others who write."""
 
 SERVER_SECONDS = 0.75
 """How long PostgreSQL itself works at a statement, locks included. It gives up before we do, so
 that nothing is stored for a request that has failed."""
 
 RETRY_SECONDS = 0.0005
-"""How long to wait for another process that writes to the same SQLite file."""
+"""How long to wait before another try to write to a SQLite file that another process writes to."""
 
 
 def postgresql(url: str, connections: int, limited: bool) -> Engine:
@@ -123,7 +124,7 @@ def _check_out(connection: DeadlineConnection, record: Any, proxy: Any) -> None:
 
 
 def sqlite(url: str, connections: int, limited: bool) -> Engine:
-    """Connections to a file of SQLite, which is waited for no longer, `limited` or not."""
+    """Connections to a file of SQLite; if `limited`, `Turn` waits for other processes."""
     engine = create_engine(
         url,
         connect_args={"timeout": SECONDS, "isolation_level": None},
@@ -133,6 +134,8 @@ def sqlite(url: str, connections: int, limited: bool) -> Engine:
     )
     event.listen(engine, "do_connect", _make_folder)
     event.listen(engine, "connect", _set_up)
+    if limited:  # SQLite would sleep for up to 0.1 s at a time
+        event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA busy_timeout = 0"))
     return engine
 
 
@@ -146,53 +149,59 @@ def _set_up(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # This is safe against crashes; a power cut may lose the last moments, but leaves no damage.
     connection.execute("PRAGMA synchronous = NORMAL")
+    # Pages; every so often one request waits for the disk, and with it those behind it.
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 class Turn:
-    """One thread at a time: left to themselves, writers of SQLite wait by sleeping, ever longer."""
+    """One thread after the other, in the order in which they came.
+
+    Left to themselves, writers of SQLite wait by sleeping, ever longer, and some for too long.
+    """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._guard = Lock()
+        self._taken = False
+        self._waiting: deque[Lock] = deque()
+        self._deadline = 0.0
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=SECONDS):
-            raise DatabaseTimeout("other requests write for too long")
+        deadline = monotonic() + SECONDS
+        called = Lock()
+        called.acquire()
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                called.release()
+            else:
+                self._waiting.append(called)
+        if not called.acquire(timeout=SECONDS):
+            with self._guard:
+                if called in self._waiting:
+                    self._waiting.remove(called)
+                    raise DatabaseTimeout("other requests write for too long")
+        self._deadline = deadline
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
 
-
-def begin_immediate(connection: Any, seconds: float = SECONDS) -> None:
-    """Begin a transaction of SQLite that writes, as soon as no other process does.
-
-    Raises:
-        sqlite3.OperationalError: with `SQLITE_BUSY` when one still does after these seconds.
-    """
-    cursor, deadline = connection.cursor(), monotonic() + seconds
-    cursor.execute("PRAGMA busy_timeout = 0")  # SQLite itself would sleep for up to 0.1 s
-    try:
+    def begin(self, connection: Any) -> None:
+        """Begin a transaction that writes, as soon as no other process does."""
         while True:
             try:
-                cursor.execute("BEGIN IMMEDIATE")
+                connection.cursor().execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if not _busy(error) or monotonic() > deadline:
+                if not is_busy(error) or monotonic() > self._deadline:
                     raise
             sleep(RETRY_SECONDS)
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout = {SECONDS * 1000:.0f}")
 
 
-def is_writable(connection: Any) -> bool:
-    """Whether SQLite would write to its file, now or after others."""
-    try:
-        begin_immediate(connection, seconds=0)
-    except sqlite3.OperationalError as error:
-        return _busy(error)
-    connection.rollback()
-    return True
-
-
-def _busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def is_busy(error: BaseException | None) -> bool:
+    """Whether SQLite says that another connection writes."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

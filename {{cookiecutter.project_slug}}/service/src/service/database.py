@@ -11,10 +11,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Dialect, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import PoolProxiedConnection
 
 from service import connections as to
 
@@ -42,12 +43,11 @@ class Database:
         self._file = make_url(url).database if url.startswith("sqlite") else None
         self.engine = (to.sqlite if self._file else to.postgresql)(url, connections, limited)
         event.listen(self.engine, "begin", _begin_as_told)
-        self._begin_writing = to.begin_immediate if self._file else _begin
+        self._turn = to.Turn() if self._file else None
         reads = self.engine.execution_options(begin=None)
-        writes = self.engine.execution_options(begin=self._begin_writing)
+        writes = self.engine.execution_options(begin=self._turn.begin if self._turn else _begin)
         self.sessions = sessionmaker(reads, expire_on_commit=False)
         self._writes = sessionmaker(writes, expire_on_commit=False)
-        self._turn = to.Turn() if self._file else nullcontext()
         self._failed_write = float("-inf")
 
     @contextmanager
@@ -57,7 +57,7 @@ class Database:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
         """
-        with self._watched(), self._turn, self._writes.begin() as session:
+        with self._watched(), self._turn or nullcontext(), self._writes.begin() as session:
             yield session
 
     @contextmanager
@@ -69,27 +69,23 @@ class Database:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
         """
-        with self._watched(), self._turn, self._raw_connection() as connection:
+        with self._watched(), self._turn or nullcontext(), self._raw_connection() as connection:
             cursor = connection.cursor()
-            if self._file:
-                self._begin_writing(connection)
+            if self._turn:
+                self._turn.begin(connection)
             yield cursor
-            if self._file:
+            if self._turn:
                 cursor.execute("COMMIT")
 
     @contextmanager
-    def _raw_connection(self) -> Iterator[Any]:
-        dialect, connection = self.engine.dialect, None
-        try:
+    def _raw_connection(self) -> Iterator[PoolProxiedConnection]:
+        with _wrapped_errors(self.engine.dialect):
             connection = self.engine.raw_connection()
-            yield connection
-        except dialect.loaded_dbapi.Error as error:
-            if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
-                connection.invalidate(error)
-            raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
+        try:
+            with _wrapped_errors(self.engine.dialect, connection):
+                yield connection
         finally:
-            if connection:
-                connection.close()  # which takes back what was not committed
+            connection.close()  # which takes back what was not committed
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -121,7 +117,11 @@ class Database:
         disk = os.statvfs(self._file)
         if disk.f_bavail * disk.f_frsize < FREE_BYTES:
             return "not writable: the disk is full"
-        return "ok" if to.is_writable(connection.connection) else "not writable: read-only"
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            return "ok" if to.is_busy(error.orig) else f"not writable: {error.orig}"
+        return "ok"
 
     @cached_property
     def _head(self) -> str | None:
@@ -149,9 +149,23 @@ class Database:
             command.upgrade(config(connection), "head")
 
 
+@contextmanager
+def _wrapped_errors(
+    dialect: Dialect, connection: PoolProxiedConnection | None = None
+) -> Iterator[None]:
+    """The driver's errors as SQLAlchemy's; a connection that is gone leaves the pool."""
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
+            connection.invalidate(error)
+        raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
+
+
 def _begin_as_told(connection: Connection) -> None:
     if begin := connection.get_execution_options().get("begin", _begin):
-        begin(connection.connection)
+        with _wrapped_errors(connection.dialect, connection.connection):
+            begin(connection.connection)
 
 
 def _begin(connection: Any) -> None:
