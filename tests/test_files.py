@@ -55,7 +55,7 @@ docs/adr/0002-walls-and-layers.md
 docs/adr/0003-one-environment-per-unit.md
 docs/adr/0004-public-openapi-from-the-code.md
 docs/adr/0005-library-by-entry-point.md
-docs/adr/0006-not-ready-without-the-model.md
+docs/adr/0006-ready-while-the-product-can-answer.md
 docs/adr/0007-judged-on-the-past-fitted-on-all.md
 docs/adr/0008-missing-values-on-the-wire.md
 docs/adr/0009-starlette-under-gunicorn.md
@@ -72,6 +72,8 @@ docs/adr/0019-one-reader-of-tables.md
 docs/adr/0020-the-default-pipeline.md
 docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
+docs/adr/0025-one-round-trip.md
+docs/adr/0026-idempotency-key.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
@@ -150,6 +152,8 @@ service/src/service/__init__.py
 service/src/service/api.py
 service/src/service/app.py
 service/src/service/cli.py
+service/src/service/connections.py
+service/src/service/context.py
 service/src/service/database.py
 service/src/service/docs.py
 service/src/service/errors.py
@@ -158,10 +162,13 @@ service/src/service/features.py
 service/src/service/forecast.py
 service/src/service/gunicorn_conf.py
 service/src/service/health.py
+service/src/service/idempotency.py
+service/src/service/inserts.py
 service/src/service/migrations/__init__.py
 service/src/service/migrations/env.py
 service/src/service/migrations/script.py.mako
 service/src/service/migrations/versions/0001_first_tables.py
+service/src/service/migrations/versions/0002_idempotency_keys.py
 service/src/service/predictors/__init__.py
 service/src/service/predictors/library.py
 service/src/service/predictors/messages.py
@@ -181,6 +188,7 @@ service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
 service/tests/test_health.py
+service/tests/test_idempotency.py
 service/tests/test_predictors.py
 service/tests/test_settings.py
 service/tests/test_telemetry.py

@@ -133,6 +133,25 @@ def test_postgres_that_is_frozen(
     check_recovered(on_postgres)
 
 
+def test_readiness_tells_of_a_frozen_postgres_while_its_check_hangs(
+    on_postgres: Service, server: PostgresServer
+) -> None:
+    def status() -> int:
+        return on_postgres.client.get("/readyz").status_code
+
+    readiness = on_postgres.app.extensions["readiness"]
+    readiness.start()
+    try:
+        for _ in range(2):
+            wait_until(lambda: status() == 200)
+            with server.frozen():
+                start = monotonic()
+                wait_until(lambda: status() == 503)
+                assert monotonic() - start < SOON_SECONDS
+    finally:
+        readiness.stop()
+
+
 @pytest.mark.parametrize("table", [PLURAL, "predictions"])
 def test_a_lock_that_is_held_in_postgres(
     on_postgres: Service, server: PostgresServer, table: str

@@ -15,7 +15,7 @@ from service.settings import Settings, invalid_setting, load
 DESCRIPTION = """
 {{ cookiecutter.description | wordwrap(98) }}.
 
-`/readyz` says whether the database and the model answer, `/metrics` has what Prometheus collects.
+`/readyz` says whether the product can answer, `/metrics` has what Prometheus collects.
 """
 
 

@@ -81,10 +81,11 @@ class DeadlineConnection(psycopg.Connection[Any]):
         """Wait for the server, as the driver does at every exchange."""
         try:
             return super().wait(gen, interval, max(0, self.deadline - monotonic()))
-        except psycopg.OperationalError:
-            if monotonic() >= self.deadline:
-                self.close()
-            raise
+        except psycopg.OperationalError as error:
+            if monotonic() < self.deadline:
+                raise
+            self.close()
+            raise psycopg.OperationalError("no answer in time") from error
 
     def begin_by(self) -> float:
         """When the server must have begun with what it is sent now, by its own clock.
