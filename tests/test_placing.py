@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import ANSWERS, TEMPLATE, Stamp
+from conftest import TEMPLATE, Stamp, answers_with
 from test_history import DATA, FIELDS, HEADER, rows, to_csv
 
 from stamping.answers import all_faults
@@ -124,7 +124,7 @@ def test_a_made_up_history_can_be_learnt_and_says_what_it_is(
 
     # It passes the checks that a history from a file has to pass.
     placed = project / "data" / "history.csv"
-    assert all_faults(ANSWERS | answers | {"history": str(placed)}) == []
+    assert all_faults(answers_with(answers | {"history": str(placed)})) == []
     with placed.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == provenance["rows"] == 2000
