@@ -16,7 +16,9 @@ MAY_DIFFER = ("__plural", "__timezone")
 
 def derived(answers: Mapping[str, str]) -> dict[str, Any]:
     """The private variables that nobody may give, as they follow from the answers."""
-    jinja = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    jinja = Environment(  # noqa: S701 - no HTML
+        undefined=StrictUndefined, keep_trailing_newline=True
+    )
     return {
         name: jinja.from_string(value).render(cookiecutter=answers)
         if isinstance(value, str)
