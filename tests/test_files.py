@@ -74,6 +74,7 @@ docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/README.md
 docs/adr/measurements.md
+docs/threat-model.md
 model/pyproject.toml
 model/requirements-dev.txt
 model/requirements.txt
@@ -206,6 +207,19 @@ def test_exactly_these_files_are_stamped_out(stamp: Stamp, tmp_path: Path) -> No
 def test_other_answers_name_no_other_files(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path, entity="box", history="none")
     assert files(project) == sorted({*FILES.split()} - {"data/sample-license.txt"})
+
+
+def test_the_threat_models_name_tests_that_there_are(stamp: Stamp, tmp_path: Path) -> None:
+    template = Path(__file__).parent.parent
+    for root in (template, stamp(tmp_path)):
+        named = re.findall(
+            r"`([\w/]*test_\w+\.py)`", (root / "docs/threat-model.md").read_text("utf-8")
+        )
+        folders = [root / "tests", *root.glob("*/tests"), template / "tests/machinery"]
+        there = [path for folder in folders for path in folder.rglob("test_*.py")]
+        missing = [name for name in named if not any(each.match(name) for each in there)]
+        assert named
+        assert missing == []
 
 
 def test_a_project_is_clean_once_it_is_committed(stamp: Stamp, tmp_path: Path) -> None:
