@@ -44,7 +44,7 @@ class Measurement:
         """Measure once, unless that was done often enough, and print the outcome on one line."""
         if self.error or len(self.rounds) >= self.most_rounds:
             return
-        print(f"  {full_name(self.part, self.about['name']):24}", end="", flush=True)
+        print(f"  {full_name(self.part, self.about['name']):42}", end="", flush=True)
         start = time.monotonic()
         try:
             self.rounds.append(self.measure())

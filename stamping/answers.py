@@ -15,7 +15,7 @@ from pathlib import Path
 from stamping import staging
 from stamping.cells import KINDS
 from stamping.fields import WAYS, Field, features_of, field_of, split_column
-from stamping.names import LONGEST, name_of, short
+from stamping.names import LONGEST, name_of, short, visible
 from stamping.private import private_faults
 
 SAMPLE_FITS = ("hour:float day:category distance:float items:int", "wait_seconds:float")
@@ -61,7 +61,7 @@ def all_faults(answers: Answers) -> list[str]:
         *private_faults(answers),
         *history_faults(answers),
     ]
-    return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in faults]
+    return list(map(visible, faults))
 
 
 def remove_nested_folders(slug: str) -> None:

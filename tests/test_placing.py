@@ -67,6 +67,20 @@ def test_rows_without_a_target_are_left_out_and_counted(stamp: Stamp, tmp_path: 
     assert "- without_target: 12" in readme
 
 
+def test_what_a_file_and_its_headers_hide_is_made_visible(stamp: Stamp, tmp_path: Path) -> None:
+    file = tmp_path / "h\u2028\u202e\n.csv"
+    rows = "".join(f"{number},{number % 7}\n" for number in range(60))
+    file.write_text(f"Age\u200b\x85,late\n{rows}", "utf-8")
+    project = stamp(tmp_path / "out", features="age:int", target="late:int", history=str(file))
+    for name in ("provenance.json", "README.md"):
+        text = (project / "data" / name).read_text("utf-8")
+        assert r"h\u2028\u202e\n.csv" in text
+        assert all(line.isprintable() for line in text.split("\n"))
+    assert r"| `Age\u200b" in text
+    provenance = json.loads((project / "data" / "provenance.json").read_text("utf-8"))
+    assert provenance["source"] == file.name
+
+
 def test_a_large_history_is_not_tracked_and_is_not_held_in_memory(tmp_path: Path) -> None:
     row = ",".join(["2013-01-01T10:00:00Z", *["123456.5"] * 4, "N{}", "{}"]) + "\n"
     with (tmp_path / "h.csv").open("w") as file:
