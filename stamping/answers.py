@@ -28,10 +28,10 @@ ORDERED = ("float", "int", "datetime")
 PYTHON = " ".join(keyword.kwlist).lower()
 ENTITIES_TAKEN = """
     any base base_model class_var config_dict fault health inputs literal mapped metadata
-    model_version moment outcome prediction problem request served_by
+    idempotency_key model_version moment outcome prediction problem request served_by
 """
 PLURALS_TAKEN = """
-    alembic_version docs health livez metrics model_versions predictions readyz
+    alembic_version docs health idempotency_keys livez metrics model_versions predictions readyz
 """
 
 Answers = Mapping[str, str]

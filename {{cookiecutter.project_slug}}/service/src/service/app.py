@@ -8,6 +8,7 @@ from service import api, docs, errors, health, telemetry, use_cases
 from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
+from service.idempotency import KeyStore
 from service.predictors import Predictor, from_url
 from service.settings import Settings, invalid_setting, load
 
@@ -59,7 +60,9 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     predictor.open()
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
-    product = use_cases.UseCases(database.sessions, forecaster, fallbacks)
+    keys = KeyStore(database, settings.idempotency_hours)
+    product = use_cases.UseCases(database, forecaster, fallbacks, keys)
+    readiness = health.Readiness(database, predictor)
 
     app = Application(
         __name__,
@@ -70,6 +73,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         static_folder=None,
     )
     app.extensions["database"] = database
+    app.extensions["readiness"] = readiness
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
@@ -77,7 +81,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     telemetry.install(app, metrics, settings.model_deadline)
     errors.install(app)
     app.register_api(api.routes(product))
-    app.register_api(health.routes(database, predictor))
+    app.register_api(health.routes(readiness))
     docs.install(app)
     return app
 

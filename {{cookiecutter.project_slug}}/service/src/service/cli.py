@@ -72,11 +72,11 @@ def export(path: TextIO) -> None:
         .order_by(Prediction.id)
         .execution_options(yield_per=1000)
     )
-    with _database() as database, database.sessions() as session:
+    with _database() as database, database.engine.begin() as connection:
         _require_migrated(database)
         rows = csv.writer(path, lineterminator="\n")
         rows.writerow(column.name for column in (*INPUTS, TARGET))
-        for served, outcome in session.execute(known):
+        for served, outcome in connection.execute(known):
             try:
                 inputs = _inputs_of(served)
             except ValidationError:  # served before a feature was added that must not be missing
@@ -115,7 +115,7 @@ def _require_migrated(database: Database) -> None:
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    database = Database(load().database_url, statement_timeout=0)
+    database = Database(load().database_url, limited=False)
     try:
         database.engine.connect().close()
     except DBAPIError as error:

@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Request, Response, g
 from flask import request as current
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import (
     BadRequest,
@@ -158,13 +158,15 @@ def install(app: Flask) -> None:
         limit = app.config["MAX_CONTENT_LENGTH"]
         return problem(413, f"The body must not have more than {limit} bytes.")
 
-    @app.errorhandler(OperationalError)
-    @app.errorhandler(InterfaceError)
-    @app.errorhandler(ProgrammingError)  # a table is missing: not migrated
+    @app.errorhandler(DBAPIError)
     @app.errorhandler(PoolTimeoutError)
     def database(error: Exception) -> Response:
+        if isinstance(error, IntegrityError | DataError):
+            return unexpected(error)
         log.error("database failed", exc_info=error)
-        return problem(503, "The database cannot be used at the moment.")
+        response = problem(503, "The database cannot be used at the moment.")
+        response.headers["Retry-After"] = "1"
+        return response
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

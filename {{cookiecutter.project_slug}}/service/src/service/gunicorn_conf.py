@@ -58,6 +58,11 @@ def when_ready(server: Any) -> None:
             )
 
 
+def post_worker_init(worker: Any) -> None:
+    """Check what readiness tells, in the process that serves."""
+    worker.wsgi.extensions["readiness"].start()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Drop the metrics that only a live worker can report."""
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
