@@ -58,12 +58,9 @@ def _read_tokens(file: Path) -> tuple[str, ...]:
 
 
 def _tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:
-    ca, cert, key = files = (
-        settings.model_ca,
-        settings.model_client_cert,
-        settings.model_client_key,
-    )
-    if not any(files):
+    ca, cert, key = settings.model_ca, settings.model_client_cert, settings.model_client_key
+    files = [each for each in (ca, cert, key) if each]
+    if not files:
         return None
     name = "model_ca" if ca else "model_client_cert" if cert else "model_client_key"
     if not settings.model_url.startswith("https://"):
@@ -75,10 +72,10 @@ def _tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:
     def context() -> ssl.SSLContext:
         made = ssl.create_default_context(cafile=ca)
         if cert:
-            made.load_cert_chain(cert, key)
+            made.load_cert_chain(cert, key, password="")  # or OpenSSL asks the terminal for one
         return made
 
     try:
-        return Watched(context, *(each for each in files if each))
+        return Watched(context, *files)
     except (OSError, ValueError) as error:
-        raise invalid_setting(name, f"{error} (or another of the files for https://)") from None
+        raise invalid_setting(name, f"{', '.join(map(str, files))}: {error}") from None
