@@ -123,7 +123,7 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]
     strange: dict[str, Any] = {
         "datetime": datetime(9000, 12, 31, tzinfo=UTC),
-        "float": 1e300,
+        "float": float(EXACT),
         "int": -EXACT,
         "bool": True,
         "category": "never seen",
