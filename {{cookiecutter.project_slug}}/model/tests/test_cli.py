@@ -132,7 +132,7 @@ def test_what_derive_or_the_model_raises_for_a_row_is_told_in_one_line(
     broken = Simple(predict=failing)
     for where, fake, what in (
         ("model.columns.add_derived", failing, "a derived feature"),
-        ("model.engines.loading.Model.load", lambda path: broken, "the model fails on it"),
+        ("model.engines.loading.Model.load", lambda *_: broken, "the model fails on it"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(where, fake)
