@@ -254,7 +254,7 @@ def test_the_column_of_the_split_is_kept(
     ("split", "cell", "fault"),
     [
         ("time:at", "", "column 'at' has an empty cell in row 3 (line 4)"),
-        ("time:at", "soon", "column 'at' has 'soon' in row 3 (line 4), not a finite number"),
+        ("time:at", "soon", "column 'at' has 'soon' in row 3 (line 4), not a number within ±2^53"),
         ("time:when", "1", "has no column 'when'"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_split_that_does_not_fit_is_rejected(split: str, cell: str, fault: str
 def test_missing_values_and_cells_of_another_kind_are_counted_apart() -> None:
     table = [[*row, "" if n % 3 == 0 else f"C{n}"] for n, row in enumerate(rows())]
     empty, texts = faults(to_csv([[*HEADER, "cust"]], table).encode(), split="time:cust")[::-1]
-    kinds = "not a finite number or a date, with or without a time of day"
+    kinds = "not a number within ±2^53 or a date, with or without a time of day"
     assert empty.endswith(f"has an empty cell in row 1 (line 2), {kinds}; such rows: 20")
     assert texts.endswith(f"has 'C1' in row 2 (line 3), {kinds}; such rows: 40")
 

@@ -42,7 +42,7 @@ def serve(model: Model, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
 
     def serve(change: Change) -> TestClient:
         engine: Any = SimpleNamespace(predict=lambda arrays: change(model.engine.predict(arrays)))
-        monkeypatch.setattr(Model, "load", lambda path: Model(model.manifest, engine))
+        monkeypatch.setattr(Model, "load", lambda *_: Model(model.manifest, engine))
         return client_of(settings)
 
     return serve
