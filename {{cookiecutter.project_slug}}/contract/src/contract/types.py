@@ -51,7 +51,8 @@ def _moment(value: object) -> object:
     raise PydanticCustomError("moment", "Input should be {expected}", {"expected": ISO_8601})
 
 
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-EXACT, le=EXACT)]
+# Without the bounds: a greater whole number in JSON may become one of them.
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=-EXACT, lt=EXACT)]
 Int = Annotated[int, Field(strict=True, ge=-EXACT, le=EXACT), BeforeValidator(_whole)]
 Bool = Annotated[bool, Field(strict=True)]
 Category = Annotated[
