@@ -76,6 +76,7 @@ docs/adr/0025-one-round-trip.md
 docs/adr/0026-idempotency-key.md
 docs/adr/README.md
 docs/adr/measurements.md
+docs/threat-model.md
 model/pyproject.toml
 model/requirements-dev.txt
 model/requirements.txt
@@ -159,6 +160,7 @@ service/src/service/docs.py
 service/src/service/errors.py
 service/src/service/fallbacks.py
 service/src/service/features.py
+service/src/service/files.py
 service/src/service/forecast.py
 service/src/service/gunicorn_conf.py
 service/src/service/health.py
@@ -170,6 +172,11 @@ service/src/service/migrations/script.py.mako
 service/src/service/migrations/versions/0001_first_tables.py
 service/src/service/migrations/versions/0002_idempotency_keys.py
 service/src/service/predictors/__init__.py
+service/src/service/predictors/access.py
+service/src/service/predictors/breaker.py
+service/src/service/predictors/connecting.py
+service/src/service/predictors/guarded.py
+service/src/service/predictors/incoming.py
 service/src/service/predictors/library.py
 service/src/service/predictors/messages.py
 service/src/service/predictors/open_inference.py
@@ -187,6 +194,7 @@ service/tests/test_bad_input.py
 service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
+service/tests/test_guarded.py
 service/tests/test_health.py
 service/tests/test_idempotency.py
 service/tests/test_predictors.py
@@ -214,6 +222,19 @@ def test_exactly_these_files_are_stamped_out(stamp: Stamp, tmp_path: Path) -> No
 def test_other_answers_name_no_other_files(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path, entity="box", history="none")
     assert files(project) == sorted({*FILES.split()} - {"data/sample-license.txt"})
+
+
+def test_the_threat_models_name_tests_that_there_are(stamp: Stamp, tmp_path: Path) -> None:
+    template = Path(__file__).parent.parent
+    for root in (template, stamp(tmp_path)):
+        named = re.findall(
+            r"`([\w/]*test_\w+\.py)`", (root / "docs/threat-model.md").read_text("utf-8")
+        )
+        folders = [root / "tests", *root.glob("*/tests"), template / "tests/machinery"]
+        there = [path for folder in folders for path in folder.rglob("test_*.py")]
+        missing = [name for name in named if not any(each.match(name) for each in there)]
+        assert named
+        assert missing == []
 
 
 def test_a_project_is_clean_once_it_is_committed(stamp: Stamp, tmp_path: Path) -> None:

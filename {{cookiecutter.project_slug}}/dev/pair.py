@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from service.settings import load
 
+os.umask(0o077)  # what these programs write is for nobody else on this machine
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 20.0

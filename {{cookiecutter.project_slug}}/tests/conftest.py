@@ -73,8 +73,12 @@ def wait_until(holds: Callable[[], Any], message: Callable[[], object], within: 
 
 
 def pytest_sessionstart() -> None:
-    """Run from the project's root: a socket's path may have 107 bytes, so it stays relative."""
+    """Run from the project's root: a socket's path may have 107 bytes, so it stays relative.
+
+    With the umask that most shells have, so that whatever is private made itself so.
+    """
     os.chdir(ROOT)
+    os.umask(0o022)
 
 
 class Process:

@@ -42,7 +42,7 @@ def serve(model: Model, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
 
     def serve(change: Change) -> TestClient:
         engine: Any = SimpleNamespace(predict=lambda arrays: change(model.engine.predict(arrays)))
-        monkeypatch.setattr(Model, "load", lambda path: Model(model.manifest, engine))
+        monkeypatch.setattr(Model, "load", lambda *_: Model(model.manifest, engine))
         return client_of(settings)
 
     return serve
@@ -126,9 +126,12 @@ def test_a_batch_is_predicted_as_the_model_predicts_it(
         assert response.status_code == 200
         assert [row.model_dump() for row in predictions_of(body)] == expected
         assert (body["model_name"], body["model_version"]) == (MODEL_NAME, store.current())
-        assert body["parameters"].keys() == {"signature", "fallback"}
         assert body["parameters"]["signature"] == signature()
         assert json.loads(body["parameters"]["fallback"]) == store.read().fallback
+        quantiles = store.read().observed[TARGET.name].quantiles
+        assert json.loads(body["parameters"].get("range", "null")) == (
+            quantiles and [quantiles[0], quantiles[-1]]
+        )
         assert body["id"] == "7\ud83d"
         assert [each["name"] for each in body["outputs"]] == OUTPUTS
 

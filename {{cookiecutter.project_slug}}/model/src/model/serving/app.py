@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> Starlette:
     """The application for the current version; raises ModelError without a version or a token."""
     if not settings.model_tokens:
         raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
-    model = Model.load(Store(settings.model_store).folder())
+    model = Model.load(Store(settings.model_store).folder(), settings.model_verify_keys)
     api = Api(model, int(settings.model_max_body))
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     app = Starlette(

@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
     if not settings.model_tokens:
         raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
     bind = settings.bind
-    manifest = verify(Store(settings.model_store).folder()).manifest
+    manifest = verify(Store(settings.model_store).folder(), settings.model_verify_keys).manifest
     if bind.startswith("unix:"):
         bind = f"unix:{private_socket(bind.removeprefix('unix:'))}"
     logs.configure(settings)
