@@ -33,15 +33,15 @@ def test_moments_are_stored_in_utc(service: Service) -> None:
 def test_sqlite_is_set_up(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/some/where/service.db")
     pragmas = ("journal_mode", "foreign_keys", "busy_timeout")
-    assert settings_of(database, "PRAGMA", *pragmas) == ["wal", 1, 5000]
+    assert settings_of(database, "PRAGMA", *pragmas) == ["wal", 1, 0]
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_postgresql_is_set_up_and_options_in_the_url_are_kept(service: Service) -> None:
     database = service.app.extensions["database"]
-    assert settings_of(database, "SHOW", "statement_timeout", "timezone") == ["5s", "UTC"]
+    assert settings_of(database, "SHOW", "statement_timeout", "timezone") == ["750ms", "UTC"]
     other = Database(service.url + "?options=-c%20search_path%3Delsewhere")
-    assert settings_of(other, "SHOW", "search_path", "statement_timeout") == ["elsewhere", "5s"]
+    assert settings_of(other, "SHOW", "search_path", "statement_timeout") == ["elsewhere", "750ms"]
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

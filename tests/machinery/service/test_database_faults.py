@@ -107,14 +107,6 @@ def test_postgres_that_is_restarted(on_postgres: Service, server: PostgresServer
     check_recovered(on_postgres)
 
 
-def test_connections_that_are_cut_fail_no_request(
-    on_postgres: Service, server: PostgresServer
-) -> None:
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-    server.execute(f"{cut} AND backend_type = 'client backend'")
-    check_recovered(on_postgres)
-
-
 @pytest.mark.parametrize("connected", [True, False])
 def test_postgres_that_is_frozen(
     on_postgres: Service, server: PostgresServer, connected: bool

@@ -61,6 +61,7 @@ def test_other_methods(service: Service, path: str, methods: str) -> None:
     options = service.client.options(path)
     assert (options.status_code, options.data) == (200, b"")
     assert set(options.headers["Allow"].split(", ")) == allowed
+    service.ready()
     head = service.client.head(path)
     assert (head.status_code, head.data) == (200 if "HEAD" in allowed else 405, b"")
 

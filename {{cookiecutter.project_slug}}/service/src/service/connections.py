@@ -73,7 +73,11 @@ class DeadlineConnection(psycopg.Connection[Any]):
         """Connect, and ask for the time."""
         connection = cls.connect(*arguments, **options)
         connection.deadline = monotonic() + SECONDS
-        ((now,),) = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        try:
+            ((now,),) = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        except psycopg.Error:
+            connection.close()
+            raise
         connection.offset = now - monotonic()
         return connection
 

@@ -61,9 +61,9 @@ class Readiness:
         self._model.start()
 
     def stop(self) -> None:
-        """Check no more."""
-        self._database.stopped.set()
-        self._model.stopped.set()
+        """Check no more; a check that is under way is waited for."""
+        self._database.stop()
+        self._model.stop()
 
     def check_now(self) -> None:
         """Check once, and wait for what is found."""
@@ -85,7 +85,8 @@ class _Check:
     def __init__(self, check: Callable[[], str]) -> None:
         self._check = check
         self._last = "not checked yet", float("inf")
-        self.stopped = Event()
+        self._stopped = Event()
+        self._thread = Thread(target=self._repeat, name="readiness", daemon=True)
 
     def found(self) -> str:
         found, at = self._last
@@ -100,11 +101,15 @@ class _Check:
         self._last = found, monotonic()
 
     def start(self) -> None:
-        Thread(target=self._repeat, name="readiness", daemon=True).start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
 
     def _repeat(self) -> None:
         self.run()
-        while not self.stopped.wait(PERIOD_SECONDS):
+        while not self._stopped.wait(PERIOD_SECONDS):
             self.run()
 
 
