@@ -72,6 +72,7 @@ docs/adr/0019-one-reader-of-tables.md
 docs/adr/0020-the-default-pipeline.md
 docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
+docs/adr/0027-a-guard-before-the-model.md
 docs/adr/README.md
 docs/adr/measurements.md
 model/pyproject.toml
