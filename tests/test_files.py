@@ -151,6 +151,7 @@ service/src/service/__init__.py
 service/src/service/api.py
 service/src/service/app.py
 service/src/service/cli.py
+service/src/service/context.py
 service/src/service/database.py
 service/src/service/docs.py
 service/src/service/errors.py
