@@ -74,6 +74,7 @@ docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/0025-one-round-trip.md
 docs/adr/0026-idempotency-key.md
+docs/adr/0027-a-guard-before-the-model.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/threat-model.md
