@@ -11,7 +11,7 @@ from paths import BUILD, PEERS, PROJECT, VENVS
 Row = dict[str, Any]
 """The features of one order by name."""
 
-TOKEN = "bench"
+TOKEN = "a-token-for-benchmarks-and-no-more"
 OURS, UNCOMPILED = "ours", "ours-uncompiled"
 STORES = {OURS: "artifacts", UNCOMPILED: "artifacts-uncompiled"}
 SKLEARN, COMPILED = "scikit-learn", "compiled"
