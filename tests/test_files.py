@@ -155,6 +155,7 @@ service/src/service/docs.py
 service/src/service/errors.py
 service/src/service/fallbacks.py
 service/src/service/features.py
+service/src/service/files.py
 service/src/service/forecast.py
 service/src/service/gunicorn_conf.py
 service/src/service/health.py
@@ -163,6 +164,11 @@ service/src/service/migrations/env.py
 service/src/service/migrations/script.py.mako
 service/src/service/migrations/versions/0001_first_tables.py
 service/src/service/predictors/__init__.py
+service/src/service/predictors/access.py
+service/src/service/predictors/breaker.py
+service/src/service/predictors/connecting.py
+service/src/service/predictors/guarded.py
+service/src/service/predictors/incoming.py
 service/src/service/predictors/library.py
 service/src/service/predictors/messages.py
 service/src/service/predictors/open_inference.py
@@ -180,6 +186,7 @@ service/tests/test_bad_input.py
 service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
+service/tests/test_guarded.py
 service/tests/test_health.py
 service/tests/test_predictors.py
 service/tests/test_settings.py

@@ -80,7 +80,7 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
         environment = {
             "DATABASE_URL": url,
             "MODEL_URL": model_url,
-            "MODEL_TOKENS": f"{TOKEN},old",
+            "MODEL_TOKENS": f"{TOKEN},{TOKEN[::-1]}",
             "MODEL_DEADLINE": "30",
         }
         with served(tmp_path, **environment) as (process, send), ThreadPoolExecutor() as threads:

@@ -10,6 +10,9 @@ from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
 from service.idempotency import KeyStore
 from service.predictors import Predictor, from_url
+from service.predictors.access import access_of
+from service.predictors.breaker import Breaker
+from service.predictors.guarded import Guarded
 from service.settings import Settings, invalid_setting, load
 
 DESCRIPTION = """
@@ -56,7 +59,13 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     telemetry.configure_logging(settings)
     metrics = telemetry.Metrics()
     database = Database(settings.database_url, connections=settings.threads)
-    predictor = predictor or predictor_of(settings)
+    predictor = Guarded(
+        predictor or predictor_of(settings),
+        Breaker(metrics.breaker_state.set),
+        limit=concurrent_calls(settings),
+        deadline=settings.model_deadline,
+        range_factor=settings.model_range_factor,
+    )
     predictor.open()
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
@@ -86,18 +95,19 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     return app
 
 
+def concurrent_calls(settings: Settings) -> int:
+    """How many threads of a process may wait for the model: half, so that the rest go on."""
+    return max(1, settings.threads // 2)
+
+
 def predictor_of(settings: Settings) -> Predictor:
     """The predictor that the settings name.
 
     Raises:
-        SystemExit: `model_url` is invalid.
+        SystemExit: one of the settings `model_…` is invalid.
     """
-    tokens = [token.get_secret_value() for token in settings.model_tokens]
+    access = access_of(settings)
     try:
-        return from_url(
-            settings.model_url,
-            token=tokens[0] if tokens else None,
-            connections=settings.threads,
-        )
+        return from_url(settings.model_url, access=access, connections=concurrent_calls(settings))
     except ValueError as error:
         raise invalid_setting("model_url", str(error)) from None

@@ -1,5 +1,6 @@
 """Every setting of the service, once: from the environment, then from `.env`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,14 +30,21 @@ def _split(value: object) -> object:
     return value
 
 
-def _check_token(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if not (text.isascii() and text.isprintable()) or " " in text:
+def check_token(token: str) -> None:
+    """Raise ValueError, without showing it, unless this can be a token."""
+    if re.search(r"[^!-~]", token):
         raise ValueError("a token is made of visible ASCII characters")
+    if len(token) < TOKEN_CHARACTERS:
+        raise ValueError(f"a token has at least {TOKEN_CHARACTERS} characters")
+
+
+def _token(token: SecretStr) -> SecretStr:
+    check_token(token.get_secret_value())
     return token
 
 
-Token = Annotated[SecretStr, AfterValidator(_check_token)]
+TOKEN_CHARACTERS = 32
+Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
 class Settings(BaseSettings):
@@ -53,7 +61,7 @@ class Settings(BaseSettings):
     """Which model: http://, https://, http+unix://path or library:folder."""
 
     model_tokens: Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Tokens that the model server accepts, separated by commas; the first one is sent."""
+    """Tokens that the model server accepts, by commas, of 32 characters or more; one is sent."""
 
     model_tokens_file: Path | None = None
     """A file with the tokens, one a line, in place of `model_tokens`; read again on changes."""

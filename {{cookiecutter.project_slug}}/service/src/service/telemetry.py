@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
@@ -53,6 +53,13 @@ class Metrics:
             "model_failures",
             "Predictions that the model failed to make",
             ["reason"],
+            registry=registry,
+        )
+        self.breaker_state = Gauge(
+            "model_breaker_state",
+            "Whether the model is asked: 0 yes, 1 by one call to see if it works again, 2 no;"
+            " the worst of the processes",
+            multiprocess_mode="livemax",
             registry=registry,
         )
 
