@@ -74,6 +74,9 @@ docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/0025-one-round-trip.md
 docs/adr/0026-idempotency-key.md
+docs/adr/0027-a-guard-before-the-model.md
+docs/adr/0030-signed-versions.md
+docs/adr/0031-outliers-of-the-target.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/threat-model.md
@@ -82,7 +85,9 @@ model/requirements-dev.txt
 model/requirements.txt
 model/src/model/__init__.py
 model/src/model/artifacts/__init__.py
+model/src/model/artifacts/files.py
 model/src/model/artifacts/manifest.py
+model/src/model/artifacts/signing.py
 model/src/model/artifacts/store.py
 model/src/model/artifacts/verification.py
 model/src/model/bulk/__init__.py
@@ -127,6 +132,7 @@ model/src/model/training/evaluation.py
 model/src/model/training/fitting.py
 model/src/model/training/gate.py
 model/src/model/training/history.py
+model/src/model/training/outliers.py
 model/src/model/training/provenance.py
 model/src/model/training/search.py
 model/src/model/training/splitting.py

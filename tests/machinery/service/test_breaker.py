@@ -32,6 +32,26 @@ class Calls(RuleBasedStateMachine):
 
     @rule(target=tickets)
     def begin(self) -> int | None:
+        return self._begin()
+
+    @rule(ticket=consumes(tickets), fault=st.sampled_from(["", "", "timeout", "slow", None]))
+    def end(self, ticket: int | None, fault: str | None) -> None:
+        self._end(ticket, fault)
+
+    @rule(fault=st.sampled_from(["", "timeout"]))
+    def make_some_in_turn(self, fault: str) -> None:
+        for _ in range(MINIMUM):
+            self._end(self._begin(), fault)
+
+    @rule(seconds=st.sampled_from([0.01, PAUSE_SECONDS, PAUSE_SECONDS, SECONDS]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def its_listener_knows_the_state(self) -> None:
+        assert self.states[-1] is self.breaker.state
+
+    def _begin(self) -> int | None:
         before, due = self.breaker.state, self.now >= self.opened + PAUSE_SECONDS
         ticket = self.breaker.enter()
         if before is State.CLOSED:
@@ -47,8 +67,7 @@ class Calls(RuleBasedStateMachine):
             self.current.add(ticket)
         return ticket
 
-    @rule(ticket=consumes(tickets), fault=st.sampled_from(["", "", "timeout", "slow", None]))
-    def end(self, ticket: int | None, fault: str | None) -> None:
+    def _end(self, ticket: int | None, fault: str | None) -> None:
         if ticket is None:
             return
         before, known = self.breaker.state, len(self.states)
@@ -57,7 +76,7 @@ class Calls(RuleBasedStateMachine):
             assert len(self.states) == known  # it began before the last change
         elif before is State.HALF_OPEN:
             assert self.breaker.state is (State.CLOSED if fault == "" else State.OPEN)
-            self.changed(self.now if fault else self.now - PAUSE_SECONDS)
+            self._changed(self.now if fault else self.now - PAUSE_SECONDS)
         elif fault is not None:
             self.ended = [*self.ended, (self.now, fault)][-CALLS:]
             recent = [each for when, each in self.ended if when >= self.now - SECONDS]
@@ -65,20 +84,12 @@ class Calls(RuleBasedStateMachine):
             too_many = fault and len(recent) >= MINIMUM and faults >= SHARE * len(recent)
             assert self.breaker.state is (State.OPEN if too_many else State.CLOSED)
             if too_many:
-                self.changed(self.now)
+                self._changed(self.now)
 
-    def changed(self, opened: float) -> None:
+    def _changed(self, opened: float) -> None:
         self.opened = opened
         self.ended.clear()
         self.current.clear()
-
-    @rule(seconds=st.sampled_from([0.01, PAUSE_SECONDS, 1.0, SECONDS]))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
-
-    @invariant()
-    def its_listener_knows_the_state(self) -> None:
-        assert self.states[-1] is self.breaker.state
 
 
 TestCalls = Calls.TestCase

@@ -81,6 +81,13 @@ def at_once(predictor: Predictor, way: Way, calls: int) -> None:
         assert [answer.prediction for answer in answers] == [EXPECTED] * calls
 
 
+def too_slow(predictor: Predictor) -> bool:
+    """Whether the deadline passes without an answer, and is kept."""
+    start = monotonic()
+    error = fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS))
+    return error.reason == "timeout" and monotonic() - start < PATIENCE_SECONDS / 3
+
+
 def ask_until_answered(predictor: Predictor, request_id: str) -> None:
     """Ask again after a timeout, as it may happen to a good answer on a machine that is busy."""
 
@@ -194,8 +201,7 @@ def test_a_server_that_accepts_no_connection() -> None:
             client.connect_ex((host, port))
         url = f"http://{host}:{port}"
         predictor = from_url(url, access=Access(), connections=1)
-        fault = fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS))
-        assert fault.reason == "timeout"
+        assert too_slow(predictor)
 
 
 def test_a_socket_whose_queue_is_full(tmp_path: Path) -> None:
@@ -219,8 +225,7 @@ def test_a_server_that_never_shakes_hands() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"https://127.0.0.1:{server.getsockname()[1]}"
         predictor = from_url(url, access=Access(), connections=1)
-        fault = fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS))
-        assert fault.reason == "timeout"
+        assert too_slow(predictor)
 
 
 def test_a_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,11 +243,8 @@ def test_a_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         port = int(way.url.rpartition(":")[2])
         server.closing = "announced"  # so that each call connects anew
         predictor = way.predictor("http://model.example:80", plaintext=True)
-        start = monotonic()
         for _ in range(3):
-            fault = fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS))
-            assert fault.reason == "timeout"
-        assert monotonic() - start < PATIENCE_SECONDS / 2
+            assert too_slow(predictor)
         assert asked == ["model.example"]  # one at a time
         answered.set()
         ask_until_answered(predictor, "r1")
@@ -348,7 +350,7 @@ def test_a_response_that_drips(network: tuple[Way, RawServer], part: str) -> Non
     way, server = network
     setattr(server, part, TIMEOUT_SECONDS / 2)
     predictor = way.predictor()
-    assert fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS)).reason == "timeout"
+    assert too_slow(predictor)
     assert server.answers == 0  # it was not waited for
 
 
@@ -392,7 +394,7 @@ def test_a_late_response_is_not_taken_for_the_next(network: tuple[Way, RawServer
     ask_until_answered(predictor, "r1")
     connections = server.connections
     way.model.released.clear()
-    assert fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS)).reason == "timeout"
+    assert too_slow(predictor)
     way.model.released.set()
     ask_until_answered(predictor, "r2")
     assert server.connections > connections

@@ -25,7 +25,8 @@ from model.columns import Columns, add_derived
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.errors import ModelError
-from model.serving.app import LOOP_BYTES, create_app
+from model.serving.access import tokens_of
+from model.serving.app import LOOP_BYTES
 from model.serving.batching import LOOP_SECONDS
 from model.serving.library import open_model
 from model.settings import Settings
@@ -83,7 +84,7 @@ def test_every_token_is_accepted_and_health_needs_none(
             response = client.get("/v2", headers={"Authorization": f"{scheme} {token}"})
             assert (response.status_code, response.json()["name"]) == (200, "model")
     with pytest.raises(ModelError, match="MODEL_TOKENS"):
-        create_app(settings.model_copy(update={"model_tokens": ()}))
+        tokens_of(settings.model_copy(update={"model_tokens": ()}))
 
 
 def test_metadata(client: TestClient, store: Store) -> None:

@@ -28,6 +28,11 @@ MOMENT = re.compile(
     re.ASCII,
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
+VISIBLE = (
+    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+$"
+)
+"""Text without what controls a terminal, turns the direction of reading, or cannot be seen."""
+
 NUMERIC = "a number within ±2^53"
 INTEGER = "a whole number within ±2^53"
 TEXT = "1 to 200 characters without control characters"
@@ -57,7 +62,7 @@ Int = Annotated[int, Field(strict=True, ge=-EXACT, le=EXACT), BeforeValidator(_w
 Bool = Annotated[bool, Field(strict=True)]
 Category = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(strict=True, min_length=1, max_length=200, pattern=VISIBLE),
 ]
 Datetime = Annotated[datetime, BeforeValidator(_moment)]
 

@@ -4,7 +4,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from service import api, docs, errors, health, telemetry, use_cases
+from service import access, api, docs, errors, health, ops, telemetry, use_cases
 from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
@@ -18,7 +18,7 @@ from service.settings import Settings, invalid_setting, load
 DESCRIPTION = """
 {{ cookiecutter.description | wordwrap(98) }}.
 
-`/readyz` says whether the product can answer, `/metrics` has what Prometheus collects.
+`/readyz` says whether requests are answered, and whether by the model or by its fallback.
 """
 
 
@@ -83,15 +83,19 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     )
     app.extensions["database"] = database
     app.extensions["readiness"] = readiness
+    app.extensions["metrics"] = metrics
+    app.extensions["ops"] = ops.create(metrics, readiness.report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = api.IdConverter
-    telemetry.install(app, metrics, settings.model_deadline)
+    telemetry.install(app, metrics, settings)
+    access.install(app, settings)
     errors.install(app)
     app.register_api(api.routes(product))
     app.register_api(health.routes(readiness))
-    docs.install(app)
+    if settings.docs:
+        docs.install(app)
     return app
 
 

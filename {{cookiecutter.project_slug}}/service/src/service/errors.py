@@ -15,12 +15,18 @@ from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
     RequestEntityTooLarge,
+    UnprocessableEntity,
     UnsupportedMediaType,
 )
+
+from contract.types import VISIBLE
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MAX_FIELDS = 1000
+"""The most fields that a body may have."""
+
 MAX_FAULTS = 100
 """The most faults that one problem lists."""
 
@@ -28,8 +34,8 @@ MAX_NAME_CHARACTERS = 100
 """How much of a field's name a problem repeats."""
 
 PLAIN = {
-    r"String should match pattern '^[^\x00-\x1f\x7f]+$'": (
-        "String should not contain control characters"
+    f"String should match pattern '{VISIBLE}'": (
+        "String should not contain control characters or invisible ones"
     ),
     "Input should be a valid string, unable to parse raw data as a unicode string": (
         "Text should not contain half a character (a lone surrogate)"
@@ -89,15 +95,14 @@ class StrictRequest(Request):
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("The body must be of the type application/json.")
         data = self.get_data()
-        if "wsgi.input_terminated" in self.environ and self.environ["wsgi.input"].read(1):
-            # Werkzeug silently cuts a body of unknown length at the limit.
-            raise RequestEntityTooLarge
         try:
             body = json.loads(data.decode(), object_pairs_hook=_unique)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON.") from None
         if not isinstance(body, dict):
             raise BadRequest("The body is JSON, but not an object.")
+        if len(body) > MAX_FIELDS:  # each would be explained
+            raise UnprocessableEntity(f"The body must not have more than {MAX_FIELDS} fields.")
         return body
 
 

@@ -15,7 +15,7 @@ import structlog
 from contract import FEATURES, TARGET
 from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
-from model.artifacts.verification import verify
+from model.artifacts.verification import VerifiedArtifact, verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
@@ -65,7 +65,12 @@ class Model:
             path: the folder.
             keys: MODEL_VERIFY_KEYS; if there are any, one of them must have signed the version.
         """
-        artifact = verify(path, keys)
+        return cls.of(verify(path, keys))
+
+    @classmethod
+    def of(cls, artifact: VerifiedArtifact) -> "Model":
+        """The model of an artifact, tested; raises ModelError if it cannot be loaded."""
+        path = artifact.path
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
