@@ -79,9 +79,6 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
     """The invalid fields."""
 
-    checks: dict[str, str] | None = None
-    """For readiness: the result of each check."""
-
 
 class StrictRequest(Request):
     """A request whose body has to be a JSON object."""
