@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import Service
 from pydantic_core import to_jsonable_python
+from sqlalchemy.engine import Engine
 from sqlalchemy.pool import Pool
 from support import (
     ENTITY,
@@ -205,6 +206,16 @@ def test_a_version_is_written_once(service: Service) -> None:
     before = service.rows("model_versions")
     service.place()
     assert service.rows("model_versions") == before
+
+
+def test_without_its_model_not_every_request_reads_the_fallback(service: Service) -> None:
+    service.place()
+    service.predictor.error = GONE
+    read: list[str] = []
+    with listening(Engine, "before_cursor_execute", lambda *each: read.append(each[2])):
+        for _ in range(20):
+            service.place()
+    assert len([each for each in read if "model_versions" in each]) < 20
 
 
 @pytest.mark.parametrize("version", [None, VERSION])

@@ -1,5 +1,7 @@
 """What the model recommends to answer when it cannot, kept in the service's own database."""
 
+from time import monotonic
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -8,6 +10,9 @@ from service.inserts import New
 from service.predictors import Answer
 from service.tables import ModelVersion, now
 
+LATEST_SECONDS = 1.0
+"""How long the latest fallback is remembered: a query with every request would cost too much."""
+
 
 class FallbackStore:
     """The versions of the model that have answered, each with the fallback that it recommends."""
@@ -15,6 +20,8 @@ class FallbackStore:
     def __init__(self, sessions: sessionmaker[Session]) -> None:
         self._sessions = sessions
         self._saved: tuple[str | None, Prediction | None] | None = None
+        self._latest: tuple[Prediction, str] | None = None
+        self._latest_until = 0.0
 
     def row(self, answer: Answer | None) -> list[New]:
         """What to insert to keep an answer's version and its fallback.
@@ -37,8 +44,9 @@ class FallbackStore:
 
     def saved(self, answer: Answer | None) -> None:
         """Say that what `row` gave is in the database."""
-        if answer:
+        if answer and (answer.version, answer.fallback) != self._saved:
             self._saved = answer.version, answer.fallback
+            self._latest_until = 0.0
 
     def latest(self) -> tuple[Prediction, str] | None:
         """The fallback of the version that was seen last, and that version; None before any.
@@ -46,6 +54,8 @@ class FallbackStore:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
         """
+        if monotonic() < self._latest_until:
+            return self._latest
         query = (
             select(ModelVersion)
             .where(ModelVersion.signature == signature(), ModelVersion.fallback.is_not(None))
@@ -54,6 +64,6 @@ class FallbackStore:
         )
         with self._sessions() as session:
             row = session.scalar(query)
-        if row is None:
-            return None
-        return Prediction.model_validate(row.fallback), row.version
+        self._latest = (Prediction.model_validate(row.fallback), row.version) if row else None
+        self._latest_until = monotonic() + LATEST_SECONDS
+        return self._latest
