@@ -34,7 +34,7 @@ SERVER_SECONDS = 0.75
 """How long PostgreSQL itself works at a statement, locks included. It gives up before we do, so
 that nothing is stored for a request that has failed."""
 
-RETRY_SECONDS = 0.0005
+RETRY_SECONDS = 0.0002
 """How long to wait before another try to write to a SQLite file that another process writes to."""
 
 
