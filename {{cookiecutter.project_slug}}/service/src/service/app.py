@@ -4,10 +4,11 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from service import api, docs, errors, health, telemetry, use_cases
+from service import access, api, docs, errors, health, ops, telemetry, use_cases
 from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
+from service.idempotency import KeyStore
 from service.predictors import Predictor, from_url
 from service.predictors.access import access_of
 from service.predictors.breaker import Breaker
@@ -17,7 +18,7 @@ from service.settings import Settings, invalid_setting, load
 DESCRIPTION = """
 {{ cookiecutter.description | wordwrap(98) }}.
 
-`/readyz` says whether the database and the model answer, `/metrics` has what Prometheus collects.
+`/readyz` says whether requests are answered, and whether by the model or by its fallback.
 """
 
 
@@ -68,7 +69,9 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     predictor.open()
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
-    product = use_cases.UseCases(database.sessions, forecaster, fallbacks)
+    keys = KeyStore(database, settings.idempotency_hours)
+    product = use_cases.UseCases(database, forecaster, fallbacks, keys)
+    readiness = health.Readiness(database, predictor)
 
     app = Application(
         __name__,
@@ -79,15 +82,20 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         static_folder=None,
     )
     app.extensions["database"] = database
+    app.extensions["readiness"] = readiness
+    app.extensions["metrics"] = metrics
+    app.extensions["ops"] = ops.create(metrics, readiness.report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = api.IdConverter
-    telemetry.install(app, metrics, settings.model_deadline)
+    telemetry.install(app, metrics, settings)
+    access.install(app, settings)
     errors.install(app)
     app.register_api(api.routes(product))
-    app.register_api(health.routes(database, predictor))
-    docs.install(app)
+    app.register_api(health.routes(readiness))
+    if settings.docs:
+        docs.install(app)
     return app
 
 

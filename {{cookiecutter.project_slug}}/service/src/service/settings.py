@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Processes."""
 
-    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    threads: Annotated[int, Field(ge=1, le=256)] = 16
     """Threads in each process: requests, database connections and model connections at a time."""
 
     graceful_timeout: Annotated[int, Field(ge=1, le=600)] = 20
@@ -143,6 +143,21 @@ class Settings(BaseSettings):
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """How to log; auto is console on a terminal and json elsewhere."""
+
+    @property
+    def address(self) -> str:
+        """Where the service listens."""
+        return _address(self.host, self.port)
+
+    @property
+    def ops_address(self) -> str:
+        """Where the operations port is."""
+        near = self.port + (100 if self.port <= 65435 else -100)
+        return _address(self.ops_host, self.ops_port or near)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def load() -> Settings:

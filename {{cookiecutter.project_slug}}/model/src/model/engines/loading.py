@@ -5,7 +5,7 @@ Nothing here imports scikit-learn, unless it must run a version that could not b
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +15,7 @@ import structlog
 from contract import FEATURES, TARGET
 from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
-from model.artifacts.verification import verify
+from model.artifacts.verification import VerifiedArtifact, verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
@@ -58,9 +58,19 @@ class Model:
         self.range = json.dumps([quantiles[0], quantiles[-1]]) if quantiles else None
 
     @classmethod
-    def load(cls, path: Path) -> "Model":
-        """The model in this folder, verified and tested; raises ModelError if anything is wrong."""
-        artifact = verify(path)
+    def load(cls, path: Path, keys: Sequence[Path] = ()) -> "Model":
+        """The model in this folder, verified and tested; raises ModelError if anything is wrong.
+
+        Args:
+            path: the folder.
+            keys: MODEL_VERIFY_KEYS; if there are any, one of them must have signed the version.
+        """
+        return cls.of(verify(path, keys))
+
+    @classmethod
+    def of(cls, artifact: VerifiedArtifact) -> "Model":
+        """The model of an artifact, tested; raises ModelError if it cannot be loaded."""
+        path = artifact.path
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
@@ -103,7 +113,7 @@ def log_version(manifest: Manifest) -> None:
 
 def engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
     """The fastest engine for a version; what it needs is imported only now."""
-    if ONNX_FILE in manifest.files:
+    if manifest.engine_file == ONNX_FILE:
         from model.engines.onnx import OnnxEngine
 
         return OnnxEngine
