@@ -177,6 +177,10 @@ def token(project: Path) -> None:
     serve_one_order(project)
 
 
+def deadline(project: Path) -> None:
+    serve_one_order(project)  # which has another than the default
+
+
 def split(project: Path) -> None:
     edit(project / "model/src/model/pipeline.py", 'SPLIT = "order"', 'SPLIT = "shuffled"')
 
@@ -206,6 +210,7 @@ RECIPES: dict[str, Callable[[Path], None]] = {
     "the database": database,
     "where the model runs": place,
     "the token": token,
+    "how long a request waits": deadline,
     "which rows it is judged on": split,
     "how the model is judged": judged,
     "a dependency": dependency,

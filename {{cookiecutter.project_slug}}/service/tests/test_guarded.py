@@ -21,10 +21,10 @@ from service.telemetry import Metrics
 class Guard(Guarded):
     """A guarded fake, with a clock that is set by hand."""
 
-    def __init__(self, limit: int = 1, range_factor: float = 1) -> None:
+    def __init__(self, deadline: float = 1, range_factor: float = 1) -> None:
         self.model, self.states, self.now = FakePredictor(), list[State](), 0.0
         breaker = Breaker(self.states.append, lambda: self.now)
-        super().__init__(self.model, breaker, limit=limit, deadline=1, range_factor=range_factor)
+        super().__init__(self.model, breaker, limit=1, deadline=deadline, range_factor=range_factor)
 
 
 def test_a_model_that_fails_is_not_asked_until_one_call_has_found_it_well() -> None:
@@ -60,6 +60,17 @@ def test_a_model_that_answers_at_once_is_asked_whatever_it_says() -> None:
             assert fault_of(lambda: ask(guard)).reason == reason
 
 
+def test_slow_answers_open_the_breaker_but_not_requests_with_little_time() -> None:
+    guard = Guard(deadline=60)
+    guard.model.error = PredictorError("timeout", "it had a millisecond left")
+    for _ in range(2 * MINIMUM):
+        assert fault_of(lambda: ask(guard)).reason == "timeout"
+    always_slow = Guard(deadline=0)
+    for _ in range(MINIMUM):
+        assert ask(always_slow)
+    assert fault_of(lambda: ask(always_slow)).reason == "breaker_open"
+
+
 def test_a_request_that_comes_too_late_does_not_ask() -> None:
     guard = Guard()
     assert fault_of(lambda: ask(guard, seconds=0)).reason == "timeout"
@@ -67,7 +78,7 @@ def test_a_request_that_comes_too_late_does_not_ask() -> None:
 
 
 def test_one_call_more_than_the_limit_falls_back_soon() -> None:
-    guard, release = Guard(limit=1), Event()
+    guard, release = Guard(), Event()
     guard.model.while_predicting = release.wait
     first = Thread(target=ask, args=(guard,))
     first.start()
@@ -88,11 +99,12 @@ def test_a_prediction_far_outside_the_range_of_the_training_is_none() -> None:
     for near in ((value - 30, value - 20), (value + 20, value + 30), (value, value)):
         guard.model.answer = replace(answer, range=near)
         assert ask(guard)
-    for far in ((value - 31, value - 21), (value + 21, value + 31)):
+    for far in ((value - 31, value - 21), (value + 21, value + 31)) * MINIMUM:
         guard.model.answer = replace(answer, range=far)
         error = fault_of(lambda: ask(guard))
         assert error.reason == "invalid_response"
         assert "MODEL_RANGE_FACTOR" in str(error)
+    assert guard.breaker.state is State.CLOSED
 
 
 def test_the_breaker_is_seen_in_metrics_and_log() -> None:

@@ -29,8 +29,7 @@ env = {
     "THREADS": "16",
     "LOG_FORMAT": "json",
 }
-with open("contract/src/contract/examples.json") as file:
-    body = json.dumps(json.load(file)[0])
+body = json.dumps({"hour": 11.9, "day": "Thu", "distance": 3.15, "items": 4})
 subprocess.run(["service/.venv/bin/service", "migrate"], env=env, check=True)
 model, service = (
     subprocess.Popen([f"{side}/.venv/bin/{side}", "serve"], env=env, stderr=subprocess.DEVNULL)
