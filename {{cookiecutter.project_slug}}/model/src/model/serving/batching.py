@@ -74,7 +74,7 @@ class Batcher:
         return await self._in_thread.predict(columns, deadline, self._bytes.seconds)
 
     async def call(self, function: Callable[[bytes], T], body: bytes, deadline: float) -> T:
-        """What the function makes of a long body, in the thread; raises Overloaded, as `predict`."""
+        """What the function makes of a long body, in the thread; raises Overloaded."""
         backlog, size = self._bytes, len(body)
         ahead = backlog.seconds + self._in_thread.backlog.seconds
         check_time(deadline, ahead, backlog.each * size)

@@ -15,7 +15,7 @@ def parse(body: bytes) -> object:
     """The JSON of a body; raises ContractError if it is invalid, or holds a key twice."""
     with suppress(orjson.JSONDecodeError):
         content = orjson.loads(body)
-        # Each key has its colon. When there are no more of them, no key was lost for being repeated.
+        # Each key has its colon. When there are no more of them, no key was lost as a repetition.
         if body.count(b":") == _count_keys(content):
             return content
     # A text holds a colon, or a key is there twice; or it holds NaN, as some clients write it; or
