@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ANSWERS, TEMPLATE, Stamp, StampFailed
+from conftest import ANSWERS, TEMPLATE, Stamp, StampFailed, answers_with
 
 from stamping.answers import all_faults, main
 
@@ -138,7 +138,7 @@ def test_every_column_tells_its_fault_at_once() -> None:
     ],
 )
 def test_the_sample_is_for_the_default_fields(fields: dict[str, str]) -> None:
-    (fault,) = all_faults(ANSWERS | {"history": "sample"} | fields)
+    (fault,) = all_faults(answers_with({"history": "sample"} | fields))
     assert "fits the default features and target only" in fault
 
 
@@ -182,7 +182,7 @@ def test_a_dirty_file_is_staged_as_the_clean_one(scratch: Path, encoding: str) -
         "features": "grosse:float? c:bool d_d:category? e:datetime",
         "target": "a_number:int",
     }
-    assert all_faults(ANSWERS | fields | {"history": str(scratch / "h.csv")}) == []
+    assert all_faults(answers_with(fields | {"history": str(scratch / "h.csv")})) == []
     staged = (scratch / ".history.csv").read_text("utf-8").splitlines()
     assert staged[0] == "grosse,c,d_d,e,a_number"
     assert staged[1:] == [",".join([b, c, d, e, a]) for a, b, c, d, e in clean]

@@ -127,9 +127,12 @@ def test_a_batch_is_predicted_as_the_model_predicts_it(
         assert response.status_code == 200
         assert [row.model_dump() for row in predictions_of(body)] == expected
         assert (body["model_name"], body["model_version"]) == (MODEL_NAME, store.current())
-        assert body["parameters"].keys() == {"signature", "fallback"}
         assert body["parameters"]["signature"] == signature()
         assert json.loads(body["parameters"]["fallback"]) == store.read().fallback
+        quantiles = store.read().observed[TARGET.name].quantiles
+        assert json.loads(body["parameters"].get("range", "null")) == (
+            quantiles and [quantiles[0], quantiles[-1]]
+        )
         assert body["id"] == "7\ud83d"
         assert [each["name"] for each in body["outputs"]] == OUTPUTS
 

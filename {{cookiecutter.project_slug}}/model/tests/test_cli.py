@@ -92,7 +92,7 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert json.loads(run("show", first, "--json")[1]) == trained
     assert "unchanged" in train(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
-    assert "run `make train`, or `model promote` another" in run("show")[2]
+    assert f"no version '{first}'; run `make train`, or `model promote` one" in run("show")[2]
     assert run("promote", second)[0] == 0
     assert run("show")[0] == 0
     (tmp_path / ".env").write_text("MODEL_STORE=elsewhere\nOTHER=1\n")
@@ -159,13 +159,14 @@ def test_a_damaged_version_is_listed_as_such_and_not_promoted(run: Run, tmp_path
 
 def make_keys(path: Path, name: str) -> tuple[str, str]:
     """The files of a private key and of its public key, as the README makes them."""
-    private, public = path / f"{name}.pem", path / f"{name}.pub.pem"
-    for command in (
-        ["genpkey", "-algorithm", "ed25519", "-out", str(private)],
-        ["pkey", "-in", str(private), "-pubout", "-out", str(public)],
-    ):
-        subprocess.run(["openssl", *command], check=True)
-    return str(private), str(public)
+    private, public = str(path / f"{name}.pem"), str(path / f"{name}.pub.pem")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", private)
+    openssl("pkey", "-in", private, "-pubout", "-out", public)
+    return private, public
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True)
 
 
 def test_with_keys_only_a_signed_version_is_loaded(
@@ -173,15 +174,21 @@ def test_with_keys_only_a_signed_version_is_loaded(
 ) -> None:
     history = write_csv(tmp_path / "history.csv", make_history(60))
     (old, old_public), (new, new_public) = (make_keys(tmp_path, each) for each in ("old", "new"))
-    train(run, history)
+    version = train(run, history)[0].split()[1]
+    manifest, signature = (
+        str(Path("artifacts", version, each)) for each in (MANIFEST_FILE, SIGNATURE_FILE)
+    )
     monkeypatch.setenv("MODEL_VERIFY_KEYS", f"{new_public},{old_public}")
-    assert f"{SIGNATURE_FILE}: No such file" in run("predict", ROWS[0])[2]
+    assert f"{signature}: No such file" in run("predict", ROWS[0])[2]
+    openssl("pkeyutl", "-sign", "-rawin", "-inkey", old, "-in", manifest, "-out", signature)
+    assert run("predict", ROWS[0])[0] == 0
+    Path(signature).unlink()
     assert "MODEL_SIGNING_KEY: is not set" in run("train", "--data", str(history))[2]
     monkeypatch.setenv("MODEL_SIGNING_KEY", old)
     assert "unchanged" not in train(run, history)[0]  # the same version, signed
     assert run("predict", ROWS[0])[0] == 0
     monkeypatch.setenv("MODEL_VERIFY_KEYS", new_public)
-    for command in (["predict", ROWS[0]], ["promote", run("show")[1].split()[1]]):
+    for command in (["predict", ROWS[0]], ["promote", version]):
         assert "not signed by any key of MODEL_VERIFY_KEYS" in run(*command)[2]
     assert "belongs to no key of MODEL_VERIFY_KEYS" in run("train", "--data", str(history))[2]
     monkeypatch.setenv("MODEL_SIGNING_KEY", new)

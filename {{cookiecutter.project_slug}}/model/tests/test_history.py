@@ -20,7 +20,7 @@ from model.errors import ModelError
 from model.training.history import History, read_history
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "float": st.floats(-EXACT, EXACT),
+    "float": st.floats(-EXACT, EXACT, exclude_min=True, exclude_max=True),
     "int": st.integers(-EXACT, EXACT),
     "bool": st.booleans(),
     "category": st.text(

@@ -28,6 +28,11 @@ MOMENT = re.compile(
     re.ASCII,
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
+VISIBLE = (
+    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+$"
+)
+"""Text without what controls a terminal, turns the direction of reading, or cannot be seen."""
+
 NUMERIC = "a number within ±2^53"
 INTEGER = "a whole number within ±2^53"
 TEXT = "1 to 200 characters without control characters"
@@ -51,12 +56,13 @@ def _moment(value: object) -> object:
     raise PydanticCustomError("moment", "Input should be {expected}", {"expected": ISO_8601})
 
 
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-EXACT, le=EXACT)]
+# Without the bounds: a greater whole number in JSON may become one of them.
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=-EXACT, lt=EXACT)]
 Int = Annotated[int, Field(strict=True, ge=-EXACT, le=EXACT), BeforeValidator(_whole)]
 Bool = Annotated[bool, Field(strict=True)]
 Category = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(strict=True, min_length=1, max_length=200, pattern=VISIBLE),
 ]
 Datetime = Annotated[datetime, BeforeValidator(_moment)]
 

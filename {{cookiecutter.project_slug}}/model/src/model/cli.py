@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from contract import INPUTS, TARGET, Inputs, LookedUp
-from model.artifacts.manifest import METRIC, Manifest, Outliers
+from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.store import Store
 from model.errors import ModelError, explained
-from model.settings import Settings, load_settings
+from model.settings import load_settings
 
 if TYPE_CHECKING:
     from model.bulk.job import Progress
@@ -59,6 +59,7 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
     """
     # Threads that wait for work would else spin, and hold up others where cores are few.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from model.artifacts.signing import signer
     from model.engines.loading import Model
     from model.training.gate import objections
     from model.training.history import read_history
@@ -66,7 +67,8 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
     from model.training.trainer import train as train_on
 
     settings = load_settings()
-    store, sign = Store(settings.model_store), _signer(settings)
+    store = Store(settings.model_store)
+    sign = signer(settings.model_signing_key, settings.model_verify_keys)
     steps = ["read the history", *STEPS, "store and test"]
 
     def show_step(name: str) -> None:
@@ -83,8 +85,8 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
         click.echo(f"WARNING: {history.warning}", err=True)
     if useless := manifest.uninformative:
         click.echo(f"WARNING: constant or empty, so of no use: {', '.join(useless)}", err=True)
-    if outliers := manifest.outliers:
-        click.echo(f"WARNING: {_rejected(outliers)}", err=True)
+    if rejected := _rejected(manifest):
+        click.echo(f"WARNING: {rejected}", err=True)
     reasons = [] if force else objections(manifest, store.current_manifest())
     if promote and not reasons:
         store.promote(manifest.version)
@@ -215,24 +217,12 @@ def serve() -> None:
     run(load_settings())
 
 
-def _signer(settings: Settings) -> Callable[[bytes], bytes] | None:
-    """What signs a new version, if anything does; raises ModelError if none could be loaded."""
-    key, keys = settings.model_signing_key, settings.model_verify_keys
-    if not key:
-        if keys:
-            raise ModelError("MODEL_SIGNING_KEY: is not set, and MODEL_VERIFY_KEYS asks for it")
-        return None
-    from model.artifacts.signing import is_signed, signer
-
-    sign = signer(key)
-    if keys and not is_signed(b"", sign(b""), keys):
-        raise ModelError(f"MODEL_SIGNING_KEY: {key} belongs to no key of MODEL_VERIFY_KEYS")
-    return sign
-
-
-def _rejected(outliers: Outliers) -> str:
-    limits = f"between {outliers.low:.6g} and {outliers.high:.6g}"
-    return f"nothing was learnt from {outliers.rows} rows, whose {TARGET.name} is not {limits}"
+def _rejected(manifest: Manifest) -> str:
+    """The words on the rows whose target was out of all proportion, if there were any."""
+    if not (found := manifest.outliers):
+        return ""
+    limits = f"{TARGET.name} is not between {found.low:.6g} and {found.high:.6g}"
+    return f"{found.rows} of {manifest.data.rows} rows rejected, since their {limits}"
 
 
 def _describe(store: Store, manifest: Manifest) -> None:
@@ -254,7 +244,7 @@ def _describe(store: Store, manifest: Manifest) -> None:
         "data": f"{data.source}, sha256 {data.sha256[:12]}",
         "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
         "caveat": data.caveat,
-        "outliers": manifest.outliers and _rejected(manifest.outliers),
+        "outliers": _rejected(manifest),
         "constant or empty": ", ".join(manifest.uninformative),
         "commit": f"{code.commit[:12]}{dirty}" if code else None,
         "packages": ", ".join(f"{name} {it}" for name, it in manifest.packages.items()),

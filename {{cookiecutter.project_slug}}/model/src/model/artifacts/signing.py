@@ -16,13 +16,22 @@ Sign = Callable[[bytes], bytes]
 """Makes the signature, 64 bytes, of what it is given."""
 
 
-def signer(path: Path) -> Sign:
-    """What signs with the private key in this file; raises ModelError if others can read it."""
-    with explained(f"MODEL_SIGNING_KEY: {path}"):
-        if path.stat().st_mode & 0o077:
-            raise ModelError(f"MODEL_SIGNING_KEY: other users can read it; `chmod 600 {path}`")
+def signer(path: Path | None, keys: Sequence[Path]) -> Sign | None:
+    """What signs a new version with the private key in a file, if there is one.
+
+    Raises:
+        ModelError: others can read the file, or these public keys would not let the version load.
+    """
+    if path is None:
+        if keys:
+            raise ModelError("MODEL_SIGNING_KEY: is not set, and MODEL_VERIFY_KEYS asks for it")
+        return None
     parse = partial(load_pem_private_key, password=None)
     sign: Sign = _read("MODEL_SIGNING_KEY", path, Ed25519PrivateKey, parse).sign
+    if path.stat().st_mode & 0o077:
+        raise ModelError(f"MODEL_SIGNING_KEY: other users can read it; `chmod 600 {path}`")
+    if keys and not is_signed(b"", sign(b""), keys):
+        raise ModelError(f"MODEL_SIGNING_KEY: {path} belongs to no key of MODEL_VERIFY_KEYS")
     return sign
 
 

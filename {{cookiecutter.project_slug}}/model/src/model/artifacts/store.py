@@ -22,6 +22,7 @@ from model.errors import ModelError
 
 CURRENT_FILE = "current"
 VERSION = re.compile(r"[0-9a-f]{12}")
+REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
 class Store:
@@ -43,22 +44,16 @@ class Store:
         return sorted(manifests, key=lambda each: each.created_at), faults
 
     def current(self) -> str:
-        """The version that is to be served; raises ModelError if there is none or it is gone."""
-        version = self._named()
-        if not version:
-            remedy = "run `make train`, or `model promote` one of `model versions`"
-            raise ModelError(f"{self.path}: no current version; {remedy}")
-        if not self._holds(version):
-            fault = f"the current version {version!r:.40} is not there"
-            remedy = "run `make train`, or `model promote` another"
-            raise ModelError(f"{self.path}: {fault}; {remedy}")
-        return version
+        """The version that is to be served; raises ModelError if none was ever promoted."""
+        if version := self._named():
+            return version
+        raise ModelError(f"{self.path}: no current version; {REMEDY}")
 
     def folder(self, version: str | None = None) -> Path:
         """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
-        if not self._holds(version):
-            raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
+        if not VERSION.fullmatch(version) or not (self.path / version).is_dir():
+            raise ModelError(f"{self.path}: no version {version!r:.40}; {REMEDY}")
         return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:
@@ -78,9 +73,6 @@ class Store:
     def _named(self) -> str:
         current = self.path / CURRENT_FILE
         return current.read_text("utf-8").strip() if current.exists() else ""
-
-    def _holds(self, version: str) -> bool:
-        return bool(VERSION.fullmatch(version)) and (self.path / version).is_dir()
 
     def add(
         self,

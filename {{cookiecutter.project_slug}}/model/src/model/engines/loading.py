@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import structlog
 
-from contract import FEATURES
+from contract import FEATURES, TARGET
 from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import VerifiedArtifact, verify
@@ -45,12 +45,17 @@ class Model:
         manifest: what the version is.
         engine: what runs it.
         fallback: what to answer while it cannot be asked, a `contract.Prediction` as JSON text.
+        range: of a regression, the least and the greatest target of its training, a JSON list as
+            text.
     """
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         self.manifest = manifest
         self.engine = engine
         self.fallback = json.dumps(manifest.fallback, ensure_ascii=False)
+        target = manifest.observed.get(TARGET.name)
+        quantiles = target and target.quantiles
+        self.range = json.dumps([quantiles[0], quantiles[-1]]) if quantiles else None
 
     @classmethod
     def load(cls, path: Path, keys: Sequence[Path] = ()) -> "Model":
