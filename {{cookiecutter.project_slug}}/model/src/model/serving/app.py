@@ -78,7 +78,7 @@ class Api:
         A long body is parsed, and answered, in the thread, so that the event loop stays prompt.
         """
         self._check_model(request)
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        headers: dict[bytes, bytes] = request.scope["header_by_name"]
         deadline = _deadline(request, headers)
         body = await self._read(request, headers)
         try:

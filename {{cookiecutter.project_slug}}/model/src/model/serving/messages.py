@@ -36,10 +36,12 @@ def _count_keys(content: object) -> int:
     """How many keys there are where a request has them; any others are not counted."""
     if not isinstance(content, dict):
         return 0
-    tensors = content.get("inputs")
-    if not isinstance(tensors, list):
-        return len(content)
-    return len(content) + sum(len(each) for each in tensors if isinstance(each, dict))
+    keys, tensors = len(content), content.get("inputs")
+    if isinstance(tensors, list):
+        for each in tensors:
+            if isinstance(each, dict):
+                keys += len(each)
+    return keys
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
