@@ -75,6 +75,8 @@ docs/adr/0022-lightgbm-and-xgboost.md
 docs/adr/0025-one-round-trip.md
 docs/adr/0026-idempotency-key.md
 docs/adr/0027-a-guard-before-the-model.md
+docs/adr/0028-the-model-server-sheds-and-drains.md
+docs/adr/0029-who-may-call-the-model.md
 docs/adr/0030-signed-versions.md
 docs/adr/0031-outliers-of-the-target.md
 docs/adr/README.md
@@ -115,13 +117,18 @@ model/src/model/moments.py
 model/src/model/pipeline.py
 model/src/model/py.typed
 model/src/model/serving/__init__.py
+model/src/model/serving/access.py
+model/src/model/serving/admission.py
 model/src/model/serving/app.py
 model/src/model/serving/batching.py
 model/src/model/serving/library.py
+model/src/model/serving/master.py
 model/src/model/serving/messages.py
 model/src/model/serving/middleware.py
 model/src/model/serving/protocol.py
 model/src/model/serving/server.py
+model/src/model/serving/unix.py
+model/src/model/serving/watching.py
 model/src/model/serving/worker.py
 model/src/model/settings.py
 model/src/model/tables/__init__.py

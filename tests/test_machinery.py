@@ -21,12 +21,14 @@ UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
     "test_breaker.py",
     "test_csv_table.py",
+    "test_faults.py",
     "test_database_faults.py",
     "test_incoming.py",
     "test_job.py",
     "test_logs.py",
     "test_open_inference.py",
     "test_serving.py",
+    "test_strangers.py",
     "test_worker.py",
 }
 """Suites that take long and do not depend on the answers; the default project runs them."""

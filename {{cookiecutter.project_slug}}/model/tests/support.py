@@ -121,13 +121,17 @@ def serving(
 
     Args:
         settings: by name.
-        constants: of model/serving/server.py, with other values.
+        constants: of model/serving/server.py and worker.py, with other values.
     """
     given = {"MODEL_URL": url, "MODEL_STORE": str(store.path), "MODEL_TOKENS": ",".join(TOKENS)}
-    code = f"import model.cli, model.serving.server as it; vars(it).update({constants})"
+    code = "import model.cli, model.serving.server as server, model.serving.worker as worker\n"
+    for name, value in constants.items():
+        code += f"module = server if hasattr(server, {name!r}) else worker\n"
+        code += f"assert hasattr(module, {name!r}); module.{name} = {value}\n"
+    (cwd / "log").unlink(missing_ok=True)  # to which workers of another one may write yet
     with (cwd / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", f"{code}; model.cli.main()", "serve"],
+            [sys.executable, "-c", f"{code}model.cli.main()", "serve"],
             cwd=cwd,
             env={**os.environ, **given, "LOG_FORMAT": "json", **(settings or {})},
             stdout=log,

@@ -191,6 +191,16 @@ BAD_BODIES: dict[str, tuple[bytes, str]] = {
     "not UTF-8": (b'{"\xff": 1}', "not JSON"),
     "many digits": (b'{"inputs": ' + b"1" * 5000 + b"}", "integer of too many digits"),
     "deep": (b"[" * 50_000, "nested"),
+    "a key twice": (b'{"id": "1", "id": "2", "inputs": []}', "'id' is there twice"),
+    "a key twice, escaped": (b'{"id": "1", "i\\u0064": ":", "inputs": []}', "'id' is there twice"),
+    "a key twice, deep in it": (
+        changed(parameters={"x": [1]})[:-1] + b', "y": [{"a": 1, "a": 2}]}',
+        "'a' is",
+    ),
+    "a key of a tensor twice": (
+        changed().replace(b'"name"', b'"name": "", "name"', 1),
+        "'name' is",
+    ),
     "no inputs": (b"{}", "inputs"),
     "a number as id": (changed(id=7), "`id`"),
     "parameters in a list": (changed(parameters=[]), "`parameters`"),
@@ -230,6 +240,15 @@ def test_a_body_is_no_longer_than_it_may_be(client: TestClient) -> None:
     fits = json.dumps(REQUEST).encode().ljust(100_000)
     assert client.post(INFER, content=fits).status_code == 200
     assert client.post(INFER, content=iter([fits])).status_code == 200
+
+
+def test_a_request_is_refused_that_cannot_be_answered_in_time(client: TestClient) -> None:
+    for left, status in (("10000", 200), ("0", 503), ("", 400), ("-1", 400), ("1.5", 400)):
+        headers = {"X-Request-Timeout-Ms": left}
+        response = client.post(INFER, json=REQUEST, headers=headers)
+        assert response.status_code == status, left
+        assert response.headers.get("retry-after") == ("1" if status == 503 else None)
+        assert ("error" in response.json()) == (status != 200)
 
 
 def test_json_alone_is_read(client: TestClient) -> None:

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import struct
-from pathlib import Path
 
 from model.errors import ModelError, explained
 from model.serving.watching import Watched

@@ -78,7 +78,7 @@ class Api:
         A long body is parsed, and answered, in the thread, so that the event loop stays prompt.
         """
         self._check_model(request)
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        headers: dict[bytes, bytes] = request.scope["header_by_name"]
         deadline = _deadline(request, headers)
         body = await self._read(request, headers)
         try:
@@ -137,7 +137,9 @@ def _deadline(request: Request, headers: dict[bytes, bytes]) -> float:
     if left is None:
         return inf
     if not MILLISECONDS.fullmatch(left):
-        fault = f"X-Request-Timeout-Ms is {left.decode('latin-1')!r:.40}, expected whole milliseconds"
+        fault = (
+            f"X-Request-Timeout-Ms is {left.decode('latin-1')!r:.40}, expected whole milliseconds"
+        )
         raise HTTPException(400, fault)
     return float(request.scope.get("arrival", monotonic())) + int(left) / 1000
 

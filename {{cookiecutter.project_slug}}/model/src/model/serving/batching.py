@@ -74,7 +74,7 @@ class Batcher:
         return await self._in_thread.predict(columns, deadline, self._bytes.seconds)
 
     async def call(self, function: Callable[[bytes], T], body: bytes, deadline: float) -> T:
-        """What the function makes of a long body, in the thread; raises Overloaded, as `predict`."""
+        """What the function makes of a long body, in the thread; raises Overloaded."""
         backlog, size = self._bytes, len(body)
         ahead = backlog.seconds + self._in_thread.backlog.seconds
         check_time(deadline, ahead, backlog.each * size)
@@ -123,10 +123,6 @@ class Waiting(NamedTuple):
     rows: int
     deadline: float
     future: "asyncio.Future[Predictions]"
-
-    def is_wanted(self) -> bool:
-        """Whether somebody waits for it who can still be answered in time."""
-        return not self.future.cancelled() and self.deadline > monotonic()
 
 
 class Queue:
@@ -195,9 +191,10 @@ class Queue:
 
     def _predict(self, batch: list[Waiting]) -> list[Predictions | Exception]:
         """The predictions for each request, or why there are none."""
-        wanted = [each.is_wanted() for each in batch]  # it is their turn only now
-        chosen = batch if all(wanted) else [*compress(batch, wanted)]
         start = monotonic()
+        # It is their turn only now: some may have left, and some be late.
+        wanted = [each.deadline > start and not each.future.cancelled() for each in batch]
+        chosen = batch if all(wanted) else [*compress(batch, wanted)]
         results = self._predict_all([each.columns for each in chosen])
         if rows := sum([each.rows for each in chosen]):
             self.backlog.measured(rows, monotonic() - start)

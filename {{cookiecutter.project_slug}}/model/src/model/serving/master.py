@@ -1,7 +1,6 @@
 """gunicorn's master process, corrected: it keeps a version that works, and its socket."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,6 +13,8 @@ from model.serving.unix import private_socket
 
 class Master(Arbiter):  # type: ignore[misc]
     """Reloads only what can be loaded, and makes its socket again when that is gone."""
+
+    LISTENERS: list[Any]
 
     def __init__(self, app: Any) -> None:
         super().__init__(app)
@@ -33,14 +34,16 @@ class Master(Arbiter):  # type: ignore[misc]
     def manage_workers(self) -> None:
         """See once a second that all is there that workers need."""
         self.app.refresh()
-        if self.LISTENERS and self._is_gone():
+        if self._is_gone():
             self._listen_again()
         super().manage_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """Stop the workers, and remove the socket if it is still there."""
         if self._is_gone():
-            self.systemd = True  # gunicorn then removes no socket, which would fail, or be another's
+            self.systemd = (
+                True  # gunicorn then removes no socket, which would fail, or be another's
+            )
         super().stop(graceful)
 
     def _look(self) -> os.stat_result | None:

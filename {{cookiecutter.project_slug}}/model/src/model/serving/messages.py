@@ -15,7 +15,7 @@ def parse(body: bytes) -> object:
     """The JSON of a body; raises ContractError if it is invalid, or holds a key twice."""
     with suppress(orjson.JSONDecodeError):
         content = orjson.loads(body)
-        # Each key has its colon. When there are no more of them, no key was lost for being repeated.
+        # Each key has its colon. When there are no more of them, no key was lost as a repetition.
         if body.count(b":") == _count_keys(content):
             return content
     # A text holds a colon, or a key is there twice; or it holds NaN, as some clients write it; or
@@ -36,10 +36,12 @@ def _count_keys(content: object) -> int:
     """How many keys there are where a request has them; any others are not counted."""
     if not isinstance(content, dict):
         return 0
-    tensors = content.get("inputs")
-    if not isinstance(tensors, list):
-        return len(content)
-    return len(content) + sum(len(each) for each in tensors if isinstance(each, dict))
+    keys, tensors = len(content), content.get("inputs")
+    if isinstance(tensors, list):
+        for each in tensors:
+            if isinstance(each, dict):
+                keys += len(each)
+    return keys
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         state: dict[str, Any] = {}
-        scope["state"] = state
+        scope["state"], scope["header_by_name"] = state, headers
         status, unread = 0, b"expect" not in headers
 
         async def receive_on() -> Message:

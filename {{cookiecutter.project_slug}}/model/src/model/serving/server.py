@@ -48,7 +48,8 @@ def drop_credentials() -> None:
     """
     others = {name: it for name, it in os.environ.items() if not name.startswith("DATABASE_URL")}
     if len(others) < len(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], others)
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, others)  # noqa: S606  # the same command
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -20,7 +20,7 @@ def private_socket(address: str, shared: bool = False) -> str:
 
     Args:
         address: where it shall be.
-        shared: whether other users may call, who have to pass the folder, though not to look into it.
+        shared: whether other users may call, who pass the folder, but do not look into it.
 
     Raises:
         ModelError: the folder is another's or open to others, or the path is taken or too long.

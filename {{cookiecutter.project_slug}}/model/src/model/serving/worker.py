@@ -117,7 +117,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
                 structlog.get_logger().warning("refused: not in MODEL_PEERS", user=user)
             else:
                 transport.write(FULL)
-            return transport.close()
+            transport.close()
+            return
         self.worker.connections.add(self)
         super().connection_made(transport)
         self._arm_keepalive_timer()
@@ -138,10 +139,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         if self._unsent_since is not None:
             if self._unsent_since < latest:
                 self.transport.abort()
-        elif self._body_receiver and not self._body_receiver._complete:
-            if self._head_read < latest:
-                self._send_error_response(408, "the body did not come in time")
-                self._close_transport()
+            return
+        body = self._body_receiver
+        if body and not body._complete and self._head_read < latest:
+            self._send_error_response(408, "the body did not come in time")
+            self._close_transport()
 
     def pause_writing(self) -> None:
         """Note since when the caller takes nothing."""
