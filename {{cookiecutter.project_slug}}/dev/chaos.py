@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo import reserved_port
 from faults import clients, database, model_side, service_side, strangers
 from faults.load import Report, Sent
 from faults.operating_system import NotRun
@@ -54,10 +55,13 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
     """Run a scenario, and judge it; raises NotRun where that is not possible."""
     with ExitStack() as stack:
         settings = scenario.settings(stack) if callable(scenario.settings) else scenario.settings
-        postgres = stack.enter_context(Postgres()) if scenario.postgres else None
-        options = (scenario.name, settings, postgres, scenario.fake, scenario.handed_over)
-        system = stack.enter_context(System(*options))
-        with system.load(**scenario.load) as load:
+        server = None
+        if scenario.postgres:
+            server = Postgres(stack.enter_context(reserved_port()))
+            stack.callback(server.end)
+        system = System(scenario.name, settings, stack, scenario.handed_over, server)
+        system.start(scenario.fake)
+        with system.load(**scenario.load) as stop:
             time.sleep(seconds * CALM)
             fault = scenario.fault(system)
             began = time.monotonic()
@@ -68,7 +72,7 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
             next(fault, None)
             ended = time.monotonic()
             time.sleep(seconds * (1 - CALM - BROKEN))
-            report = load.report()
+            report = stop()
         result = count(report, system, ended)
         limits = scenario.limits
         found: dict[str, tuple[float, float | None]] = {

@@ -12,6 +12,7 @@ import psycopg
 
 from demo import PLURAL
 from faults.operating_system import NotRun
+from faults.postgres import MAX_CONNECTIONS
 from faults.processes import FOLDER, System
 from faults.scenarios import Limits, scenario
 
@@ -73,15 +74,15 @@ def disk_read_only(system: System) -> Iterator[None]:
 @scenario(GONE, postgres=True)
 def postgres_frozen(system: System) -> Iterator[None]:
     """PostgreSQL is frozen (SIGSTOP)."""
-    with system.postgres.frozen():
+    with system.server.frozen():
         yield
 
 
 @scenario(BUSY, postgres=True)
 def postgres_restarted(system: System) -> Iterator[None]:
     """PostgreSQL is restarted."""
-    system.postgres.stop()
-    system.postgres.start()
+    system.server.stop()
+    system.server.start()
     yield
 
 
@@ -89,7 +90,7 @@ def postgres_restarted(system: System) -> Iterator[None]:
 def postgres_cut(system: System) -> Iterator[None]:
     """Every connection to PostgreSQL is cut, ten times."""
     for _ in range(10):
-        system.postgres.cut()
+        system.server.cut()
         time.sleep(0.2)
     yield
 
@@ -97,7 +98,7 @@ def postgres_cut(system: System) -> Iterator[None]:
 @scenario(BUSY, postgres=True, lasts=8)
 def postgres_locked(system: System) -> Iterator[None]:
     """A table of PostgreSQL is locked for 8 s."""
-    with psycopg.connect(system.postgres.url) as other:
+    with psycopg.connect(system.server.url) as other:
         other.execute(f"LOCK TABLE {PLURAL} IN ACCESS EXCLUSIVE MODE")
         yield
         other.rollback()
@@ -107,8 +108,8 @@ def postgres_locked(system: System) -> Iterator[None]:
 def postgres_read_only(system: System) -> Iterator[None]:
     """PostgreSQL takes no writes any more."""
     for state in ("on", "off"):
-        system.postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
-        system.postgres.execute("SELECT pg_reload_conf()")
+        system.server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+        system.server.execute("SELECT pg_reload_conf()")
         if state == "on":
             yield
 
@@ -117,9 +118,9 @@ def postgres_read_only(system: System) -> Iterator[None]:
 def postgres_exhausted(system: System) -> Iterator[None]:
     """Others hold all connections of PostgreSQL."""
     with ExitStack() as others:
-        for _ in range(200):
+        for _ in range(2 * MAX_CONNECTIONS):
             try:
-                others.enter_context(psycopg.connect(system.postgres.url, autocommit=True))
+                others.enter_context(psycopg.connect(system.server.url, autocommit=True))
             except psycopg.OperationalError:
-                system.postgres.cut()
+                system.server.cut()
         yield
