@@ -28,7 +28,7 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 	.venv/bin/mypy stamping tests tools benchmarks --exclude 'benchmarks/peers|tests/machinery'
 	.venv/bin/zizmor --offline --quiet .github
 
-bench: .venv/ready ## measure this beside the tools that a team would pick instead (twenty minutes)
+bench: .venv/ready ## measure this beside the tools that a team would pick instead (half an hour)
 	@$(MAKE) --no-print-directory -C benchmarks bench
 
 OUT ?= ..

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from results import P50_ALONE, P99, RPS, START, Results, measured, median_of
+from results import P50, P50_ALONE, P99, RPS, START, Results, measured, median_of
 from servers import OURS, SKLEARN, UNCOMPILED
 
 
@@ -33,7 +33,8 @@ class Goal:
 
 def goals(results: Results) -> list[Goal]:
     """Every goal whose numbers were measured."""
-    return [*serving(results), *memory(results), *pair(results), *bulk(results)]
+    parts = (serving, memory, pair, product, bulk)
+    return [goal for part in parts for goal in part(results)]
 
 
 def serving(results: Results) -> Iterator[Goal]:
@@ -84,6 +85,30 @@ def pair(results: Results) -> Iterator[Goal]:
             unix, library = ways[f"unix {kind}"], ways[f"library {kind}"]
             share = median_of(unix, P50_ALONE) / median_of(library, P50_ALONE)
             yield Goal(f"POST /orders, {kind}: p50 of unix over library", share, at_most=1.5)
+
+
+def product(results: Results) -> Iterator[Goal]:
+    """`POST /orders` beside the same product written by hand, with the model in its handler."""
+    ways = measured(results, "product")
+    for kind in ("sqlite", "postgresql"):
+        if (ours := ways.get(f"ours-1 {kind}")) is None:
+            continue
+        what = f"POST /orders, {kind}:"
+        rps, p50_alone = median_of(ours, RPS), median_of(ours, P50_ALONE)
+        for name, times, over in (("orders-fastapi-compiled", 1, 1.2), ("orders-flask", 6, None)):
+            if peer := ways.get(f"{name} {kind}"):
+                label = f"{peer['label']}, {peer['model']}"
+                share = rps / median_of(peer, RPS)
+                yield Goal(f"{what} requests/s with 8, times {label}", share, at_least=times)
+                share = p50_alone / median_of(peer, P50_ALONE)
+                yield Goal(f"{what} p50 alone, over {label}", share, at_most=over)
+        if kind == "sqlite":
+            share = median_of(ours, P99) / median_of(ours, P50)
+            yield Goal(f"{what} p99 with 8, over its p50", share, at_most=5)
+        if two := ways.get(f"ours-2 {kind}"):
+            limit = 1.3 if kind == "postgresql" else None
+            share = median_of(two, RPS) / rps
+            yield Goal(f"{what} requests/s of two workers over one", share, at_least=limit)
 
 
 def bulk(results: Results) -> Iterator[Goal]:

@@ -1,20 +1,21 @@
 """What is measured once a round, and its outcome so far."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from bulk import measure_bare, measure_file, measure_infer
 from machine import versions
-from pair import DATABASES, MODEL_URLS, measure_pair
+from pair import DATABASES, MODEL_URLS, measure_pair, measure_product
 from paths import TEMPLATE
 from processes import Failed
 from results import full_name, summary
-from servers import BY_NAME, OURS, SERVERS, Server
+from servers import BY_NAME, COMPILED, OURS, PRODUCTS, SERVERS, Server
 from serving import measure_server, measure_workers
 
+Measure = Callable[[], dict[str, Any]]
 MOST_ROUNDS = 3
 """Of all but the servers: the pair and bulk take as long a round as all servers together."""
 
@@ -24,7 +25,7 @@ class Measurement:
     """One thing to measure.
 
     Attributes:
-        part: where it stands in the results: servers, workers, pair or bulk.
+        part: where it stands in the results: servers, workers, pair, product or bulk.
         about: what stands beside its numbers there, its name first.
         measure: measures it once; raises Failed for a wrong, late or missing response.
         most_rounds: how often it is measured at most.
@@ -34,7 +35,7 @@ class Measurement:
 
     part: str
     about: dict[str, Any]
-    measure: Callable[[], dict[str, Any]]
+    measure: Measure
     most_rounds: int
     rounds: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
@@ -43,7 +44,7 @@ class Measurement:
         """Measure once, unless that was done often enough, and print the outcome on one line."""
         if self.error or len(self.rounds) >= self.most_rounds:
             return
-        print(f"  {full_name(self.part, self.about['name']):24}", end="", flush=True)
+        print(f"  {full_name(self.part, self.about['name']):42}", end="", flush=True)
         start = time.monotonic()
         try:
             self.rounds.append(self.measure())
@@ -84,6 +85,20 @@ def about_server(server: Server) -> dict[str, Any]:
     }
 
 
+def products(kind: str, seconds: int) -> Iterator[tuple[dict[str, Any], Measure]]:
+    """What is said of each way to place orders on a database, and how it is measured."""
+    for workers in (1, 2):
+        about = {
+            "name": f"ours-{workers}",
+            "label": f"this template, service with {workers} worker{'s' * (workers - 1)}",
+            "model": COMPILED,
+            "setup": "the model server behind its private socket",
+        }
+        yield about, partial(measure_pair, "unix", kind, seconds, workers)
+    for server in PRODUCTS:
+        yield about_server(server), partial(measure_product, server, kind, seconds)
+
+
 def measurements(only: list[str], rounds: int, seconds: int) -> list[Measurement]:
     """Everything that a run measures, or the named servers and parts of it."""
     servers = [
@@ -91,7 +106,14 @@ def measurements(only: list[str], rounds: int, seconds: int) -> list[Measurement
         for it in SERVERS
         if not only or it.name in only
     ]
-    further: dict[tuple[str, str], Callable[[], dict[str, Any]]] = {
+    fewer = min(rounds, MOST_ROUNDS)
+    product = [
+        Measurement("product", {**about, "name": f"{about['name']} {kind}"}, measure, fewer)
+        for kind in DATABASES
+        for about, measure in products(kind, seconds)
+        if not only or "product" in only
+    ]
+    further: dict[tuple[str, str], Measure] = {
         **{("workers", f"{it}"): partial(measure_workers, BY_NAME[OURS], it) for it in (1, 2, 3)},
         **{
             ("pair", f"{way} {kind}"): partial(measure_pair, way, kind, seconds)
@@ -102,9 +124,12 @@ def measurements(only: list[str], rounds: int, seconds: int) -> list[Measurement
         ("bulk", "file"): measure_file,
         ("bulk", "infer"): partial(measure_infer, seconds),
     }
-    fewer = min(rounds, MOST_ROUNDS)
-    return servers + [
-        Measurement(part, {"name": name}, measure, fewer)
-        for (part, name), measure in further.items()
-        if not only or part in only
+    return [
+        *servers,
+        *product,
+        *(
+            Measurement(part, {"name": name}, measure, fewer)
+            for (part, name), measure in further.items()
+            if not only or part in only
+        ),
     ]

@@ -1,4 +1,4 @@
-"""The pair: `POST /orders` through the service, for each way to its model and each database."""
+"""`POST /orders`, on each database: through the pair, and through products written by hand."""
 
 import json
 import os
@@ -13,8 +13,9 @@ from load import Target
 from paths import BENCHMARKS, BUILD, PROJECT
 from processes import Failed, free_port, run_command, running
 from project import MODEL, history, history_predictions, sample
-from servers import OURS, STORES, TOKEN
+from servers import OURS, STORES, TOKEN, Server, prediction_of
 from serving import Running, check_every_row, measure_load, wait_until_ready
+from serving import started as started_server
 
 MODEL_URLS = {
     "unix": "http+unix://run/bench.sock",
@@ -46,16 +47,23 @@ def database(kind: str) -> Iterator[str]:
 
 
 @contextmanager
-def started(way: str, database_url: str) -> Iterator[Running]:
-    """The pair with one worker each, on this database; it may not be ready yet."""
+def started(way: str, database_url: str, workers: int, ops_port: int) -> Iterator[Running]:
+    """The pair on this database; it may not be ready yet.
+
+    Args:
+        way: to the model, whose server has one worker.
+        workers: of the service.
+        ops_port: where the service tells its metrics.
+    """
     port = free_port()
     settings = {
         "DATABASE_URL": database_url,
         "MODEL_URL": MODEL_URLS[way].format(port=free_port()),
         "MODEL_TOKENS": TOKEN,
         "MODEL_STORE": STORES[OURS],
-        "WORKERS": "1",
+        "WORKERS": str(workers),
         "PORT": str(port),
+        "OPS_PORT": str(ops_port),
     }
     service = f"{'dev' if way == 'library' else 'service'}/.venv/bin/service"
     run_command(service, "migrate", environment={**os.environ, **settings}, cwd=PROJECT)
@@ -70,31 +78,31 @@ def started(way: str, database_url: str) -> Iterator[Running]:
         yield Running(process, target, prediction_of, expected)
 
 
-def prediction_of(order: Any) -> float:
-    """The prediction in an order, which has to be the model's."""
-    metadata = order["metadata"]
-    if metadata["served_by"] != "model":
-        raise Failed(f"served by {metadata['served_by']}")
-    return float(metadata["expected_wait_seconds"])
-
-
-def fallbacks(service: Running) -> float:
-    """How many orders were answered without the model so far."""
-    url = service.target.url.replace("/orders", "/metrics")
-    with WITHOUT_PROXY.open(url, timeout=10) as response:
+def fallbacks(ops_port: int) -> float:
+    """How many orders the service answered without the model so far."""
+    with WITHOUT_PROXY.open(f"http://127.0.0.1:{ops_port}/metrics", timeout=10) as response:
         metrics = response.read().decode()
     if "predictions_total{" not in metrics:
         raise Failed("/metrics does not count predictions")
     return sum(map(float, FALLBACKS.findall(metrics)))
 
 
-def measure_pair(way: str, kind: str, seconds: int) -> dict[str, Any]:
+def measure_pair(way: str, kind: str, seconds: int, workers: int = 1) -> dict[str, Any]:
     """One round of the pair: its load, all of it answered by the model."""
-    with database(kind) as url, started(way, url) as service:
+    ops_port = free_port()
+    with database(kind) as url, started(way, url, workers, ops_port) as service:
         wait_until_ready(service)
         check_every_row(service)
-        before = fallbacks(service)
+        before = fallbacks(ops_port)
         load = measure_load(service.target, seconds)
-        if missed := fallbacks(service) - before:
+        if missed := fallbacks(ops_port) - before:
             raise Failed(f"{missed:.0f} orders were answered without the model")
         return {"load": load}
+
+
+def measure_product(server: Server, kind: str, seconds: int) -> dict[str, Any]:
+    """One round of a product written by hand."""
+    with database(kind) as url, started_server(server, {"DATABASE_URL": url}) as product:
+        wait_until_ready(product)
+        check_every_row(product)
+        return {"load": measure_load(product.target, seconds)}

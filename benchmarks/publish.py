@@ -13,7 +13,8 @@ BEGIN, END = "<!-- measured: benchmarks/publish.py writes this -->\n", "<!-- /me
 def page(results: Results) -> str:
     """results.md: every table, and what they were measured on."""
     machine, settings = results["machine"], results["settings"]
-    setups = [f"- {it['label']} ({it['model']}): {it['setup']}" for it in results["servers"]]
+    measured = [*results["servers"], *results.get("product", [])]
+    setups = dict.fromkeys(f"- {it['label']} ({it['model']}): {it['setup']}" for it in measured)
     failed = [f"- {name}: {error}" for name, error in failures(results).items()]
     parts = [
         "# Results",

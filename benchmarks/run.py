@@ -60,7 +60,7 @@ def main() -> int:
     if not (arguments.keep and PROJECT.exists()):
         print("stamping out the default project and training it", flush=True)
         stamp_out()
-    if not arguments.only or "pair" in arguments.only:
+    if not arguments.only or {"pair", "product"} & {*arguments.only}:
         with database("postgresql"):
             pass  # to fail now if there is none
     chosen = measurements(arguments.only, rounds, seconds)

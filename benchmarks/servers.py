@@ -1,4 +1,7 @@
-"""The servers that are compared, each with the same model. To add a peer, add it to SERVERS."""
+"""The servers that are compared, each with the same model.
+
+To add a peer, add it to SERVERS; one with the whole product in it to PRODUCTS.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -7,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from paths import BUILD, PEERS, PROJECT, VENVS
+from processes import Failed
 
 Row = dict[str, Any]
 """The features of one order by name."""
 
-TOKEN = "bench"
+TOKEN = "benchmark" * 4  # one of 32 characters at least
 OURS, UNCOMPILED = "ours", "ours-uncompiled"
 STORES = {OURS: "artifacts", UNCOMPILED: "artifacts-uncompiled"}
 SKLEARN, COMPILED = "scikit-learn", "compiled"
@@ -88,6 +92,14 @@ def first_output(response: Any) -> float:
     return float(response["outputs"][0]["data"][0])
 
 
+def prediction_of(order: Any) -> float:
+    """The prediction in an order, which has to be the model's."""
+    metadata = order["metadata"]
+    if metadata["served_by"] != "model":
+        raise Failed(f"served by {metadata['served_by']}")
+    return float(metadata["expected_wait_seconds"])
+
+
 def ours(name: str, label: str, model: str, *packages: str) -> Server:
     """The stamped-out project's model server, started as its users start it."""
     return Server(
@@ -133,9 +145,10 @@ def peer(
     environment: Mapping[str, str] | None = None,
     encode: Callable[[Row], Any] = dict,
     decode: Callable[[Any], float] = lambda response: float(response["prediction"]),
+    folder: str = "",
 ) -> Server:
     """A tool in peers/, in an environment of its own, both of them named like the server."""
-    folder = name.removesuffix("-compiled")
+    folder = folder or name.removesuffix("-compiled")
     program, *arguments = command.split()
     common = PEER_ENVIRONMENT[model]
     return Server(
@@ -251,4 +264,36 @@ SERVERS = [
         decode=float,
     ),
 ]
+PRODUCTS = [
+    peer(
+        f"orders-{name}" + ("-compiled" if model == COMPILED else ""),
+        label,
+        model,
+        command,
+        packages=f"{packages} sqlalchemy psycopg",
+        setup=f"{setup}; SQLAlchemy's ORM, a pool of 8 connections, WAL on SQLite",
+        path="/orders",
+        decode=prediction_of,
+        folder="product",
+    )
+    for name, label, command, packages, setup in (
+        (
+            "flask",
+            "Flask by hand",
+            "gunicorn --bind 127.0.0.1:{port} --workers 1 --threads 8 flask_app:app",
+            "flask gunicorn",
+            "gunicorn's gthread worker, 8 threads; no access log",
+        ),
+        (
+            "fastapi",
+            "FastAPI by hand",
+            "uvicorn --host 127.0.0.1 --port {port} fastapi_app:app",
+            "fastapi uvicorn",
+            "uvicorn[standard]; `def` in a thread pool of 8; access log",
+        ),
+    )
+    for model in (SKLEARN, COMPILED)
+]
+"""`POST /orders` written by hand, with the model in the handler."""
+
 BY_NAME = {server.name: server for server in SERVERS}

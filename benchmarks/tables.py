@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from goals import goals
 from results import (
+    P50,
     P50_ALONE,
     P99,
     PSS,
@@ -17,7 +18,7 @@ from results import (
     spread_of,
 )
 
-LATENCIES = ("load.8.p50_ms", P99, P50_ALONE, "load.1.p99_ms")
+LATENCIES = (P50, P99, P50_ALONE, "load.1.p99_ms")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -93,6 +94,21 @@ def pair(results: Results) -> str:
     return table([*head, "p50 ms alone", "p99 ms"], rows)
 
 
+def product(results: Results) -> str:
+    """One line for each product and database."""
+    rows = [
+        [
+            f"{each['label']}, {name.split()[1]}",
+            each["model"],
+            *ranges(each, RPS, "load.1.rps"),
+            *medians(each, *LATENCIES),
+        ]
+        for name, each in measured(results, "product").items()
+    ]
+    head = ["POST /orders", "model", "requests/s with 8", "alone", "p50 ms with 8", "p99 ms"]
+    return table([*head, "p50 ms alone", "p99 ms"], rows)
+
+
 def bulk(results: Results) -> str:
     """One line for each way to predict many rows."""
     ways = measured(results, "bulk")
@@ -122,5 +138,5 @@ def goals_met(results: Results) -> str:
 
 def report(results: Results) -> str:
     """Every table that has a line."""
-    tables = [part(results) for part in (servers, workers, pair, bulk, goals_met)]
+    tables = [part(results) for part in (servers, workers, pair, product, bulk, goals_met)]
     return "\n\n".join(each for each in tables if each.count("\n") > 1)

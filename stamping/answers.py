@@ -15,20 +15,23 @@ from pathlib import Path
 from stamping import staging
 from stamping.cells import KINDS
 from stamping.fields import WAYS, Field, features_of, field_of, split_column
-from stamping.names import LONGEST, name_of, short
+from stamping.names import LONGEST, name_of, short, visible
+from stamping.private import private_faults
 
 SAMPLE_FITS = ("hour:float day:category distance:float items:int", "wait_seconds:float")
 LONGEST_TEXT = {"project_name": 60, "description": 120, "team": 40}
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters that show nothing although Python takes them for printable."""
 ORDERED = ("float", "int", "datetime")
 """The kinds of column in whose order rows can stand."""
 
 PYTHON = " ".join(keyword.kwlist).lower()
 ENTITIES_TAKEN = """
-    any base base_model class_var config_dict fault health inputs literal mapped metadata
-    model_version moment outcome prediction problem request served_by
+    alive any base base_model class_var config_dict fault health idempotency_key inputs literal
+    mapped metadata model_version moment outcome prediction problem ready request served_by
 """
 PLURALS_TAKEN = """
-    alembic_version docs health livez metrics model_versions predictions readyz
+    alembic_version docs health idempotency_keys livez metrics model_versions predictions readyz
 """
 
 Answers = Mapping[str, str]
@@ -47,7 +50,7 @@ def main(answers: Answers) -> None:
 
 def all_faults(answers: Answers) -> list[str]:
     """One line on each fault of the answers."""
-    return [
+    faults = [
         *version_faults(),
         *text_faults(answers),
         *slug_faults(answers["project_slug"]),
@@ -55,8 +58,10 @@ def all_faults(answers: Answers) -> list[str]:
         *field_faults(answers),
         *split_faults(answers),
         *timezone_faults(answers["__timezone"]),
+        *private_faults(answers),
         *history_faults(answers),
     ]
+    return list(map(visible, faults))
 
 
 def remove_nested_folders(slug: str) -> None:
@@ -85,8 +90,13 @@ def text_faults(answers: Answers) -> Iterator[str]:
             yield f"{answer}: {short(value)} is longer than {longest} characters"
         if value != value.strip():
             yield f"{answer}: {short(value)} starts or ends with a space"
-        if bad := sorted({each for each in value if not each.isprintable() or each in '"\\`${}<>'}):
-            yield f"{answer}: {short(value)} holds {' '.join(map(repr, bad))}"
+        if bad := sorted(filter(_may_not_stand_in_text, set(value))):
+            yield f"{answer}: {short(value)} holds {' '.join(map(ascii, bad))}"
+
+
+def _may_not_stand_in_text(character: str) -> bool:
+    """Whether it ends a string, a comment or a template somewhere, or people cannot see it."""
+    return not character.isprintable() or character in INVISIBLE or character in '"\\`${}<>'
 
 
 def slug_faults(slug: str) -> Iterator[str]:

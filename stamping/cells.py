@@ -13,7 +13,7 @@ from stamping.moments import Moments
 from stamping.numerals import Numbers
 
 KINDS = {
-    "float": "a finite number",
+    "float": "a number within ±2^53",
     "int": "a whole number within ±2^53",
     "bool": "true or false (yes or no, 1 or 0)",
     "category": "a text of 1 to 200 characters, none a control character",

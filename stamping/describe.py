@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stamping.description import Description, Unfit, describe
 from stamping.leaks import find_leaks
-from stamping.names import short
+from stamping.names import short, visible
 from stamping.order import propose_split
 from stamping.values import Table, values_of
 
@@ -42,7 +42,7 @@ def lines(found: Description) -> Iterator[str]:
     without = found.without_target
     left_out = [f"{without} without a target left out"] if without else []
     facts = [f"{found.rows} rows", *left_out, *found.source.remarks]
-    yield f"{found.source.path.name}: {', '.join(facts)}"
+    yield f"{visible(found.source.path.name)}: {', '.join(facts)}"
     for each in found.columns:
         if each.reason:
             yield f"{short(each.header)}: left out, {each.reason}"

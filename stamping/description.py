@@ -234,11 +234,12 @@ def _refined(column: Column, count: Counter[str]) -> Column | None:
     """Numbers that are all whole as ints; texts that are none of the kind after all as texts."""
     kind = column.kind
     if kind == "float":
-        plain = {text for text in column.plain(list(count)) if text != ""}
-        if None in plain:
+        meanings = column.meanings(count)
+        plain = {text if it is None else it for text, it in meanings.items() if it != ""}
+        if all(WHOLE.fullmatch(text) or WHOLE_AS_FLOAT.fullmatch(text) for text in plain):
+            kind = "int"  # beyond 2^53 too: they are ids
+        elif None in meanings.values():
             kind = "category"
-        elif all(WHOLE.fullmatch(text) or WHOLE_AS_FLOAT.fullmatch(text) for text in plain if text):
-            kind = "int"
     if kind == column.kind:
         return column
     refined = Column(kind)

@@ -79,7 +79,7 @@ def held_out(
     from all rows where there are not as many.
     """
     rows = list(zip(values, truth, strict=True))
-    random.Random(0).shuffle(rows)  # since rows may come in pairs
+    random.Random(0).shuffle(rows)  # noqa: S311 - no secret; rows may come in pairs
     compared = []
     for learnt, asked in ((rows[::2], rows[1::2]), (rows[1::2], rows[::2])):
         groups: dict[Any, Pairs] = defaultdict(list)

@@ -1,5 +1,6 @@
 """The rule for names, which the stamped-out contract has: this loads the very same file."""
 
+import json
 import runpy
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,11 @@ name_of: Callable[[str], str] = _RULE["name_of"]
 def short(value: str) -> str:
     """The value on one line, quoted, cut where it gets long."""
     return repr(value) if len(value) <= 40 else f"{value[:40]!r}..."
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen, such as a change of direction, as JSON escapes it."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def by_name(headers: Sequence[str]) -> dict[str, list[int]]:

@@ -135,7 +135,7 @@ def is_refused(project: Path) -> bool:
     model = project / "model" / ".venv" / "bin" / "model"
     if not model.exists():
         return False
-    known = subprocess.run(
+    known = subprocess.run(  # noqa: S603 - the new project's own command, without a shell
         [model, "versions"], cwd=project, capture_output=True, encoding="utf-8", check=False
     )
     return known.stdout != "" and "*" not in [line[:1] for line in known.stdout.splitlines()]
@@ -148,7 +148,7 @@ def run(command: Sequence[str], cwd: Path | None = None, capture: bool = False) 
     """
     try:
         with stops_deferred():  # a process that is half started could not be stopped
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our commands, without a shell
                 command,
                 cwd=cwd,
                 env={name: value for name, value in os.environ.items() if name not in OF_MAKE},

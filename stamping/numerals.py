@@ -1,13 +1,12 @@
 """Numbers of a column as they are spelt, and the same numbers with a decimal point alone."""
 
-import math
 import re
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
 EXACT = 2**53
-"""Whole numbers up to here are exact in every JSON reader."""
+"""Numbers go up to here; whole ones are exact in every JSON reader."""
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
 SPACES = " \t\n\r\f\v"
@@ -75,7 +74,7 @@ class Numbers:
         """Look at some more cells; those that are no numbers."""
         characters = set().union(*texts)
         self._has_commas = self._has_commas or "," in characters
-        if characters <= PLAIN and _are_finite(texts):
+        if characters <= PLAIN and _are_within(texts):
             self._has_points = self._has_points or "." in characters
             if not self._has_points or all(style.mark == "." for style in self._left):
                 return set()  # every style that is left reads them so
@@ -126,10 +125,10 @@ class Numbers:
 
 
 def _floats(texts: Collection[str], style: Style) -> list[str | None]:
-    if style is POINT and set().union(*texts) <= PLAIN and _are_finite(texts):
+    if style is POINT and set().union(*texts) <= PLAIN and _are_within(texts):
         return list(texts)
     plain = map(style.plain, texts)
-    return [text if text and math.isfinite(float(text)) else None for text in plain]
+    return [text if text and abs(float(text)) <= EXACT else None for text in plain]
 
 
 def _ints(texts: Collection[str], style: Style) -> list[str | None]:
@@ -146,8 +145,8 @@ def _whole(text: str | None) -> str | None:
     return str(int(number)) if abs(number) <= EXACT and number % 1 == 0 else None
 
 
-def _are_finite(texts: Collection[str]) -> bool:
+def _are_within(texts: Collection[str]) -> bool:
     try:
-        return all(map(math.isfinite, map(float, texts)))
+        return all(abs(float(text)) <= EXACT for text in texts)
     except ValueError:
         return False

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from stamping import synthetic
 from stamping.fields import READ, Field, features_of, field_of
+from stamping.names import visible
 from stamping.staging import STAGED, Facts
 
 DATA = Path("data")
@@ -97,7 +98,8 @@ def place(answers: Answers, fields: list[Field], facts: Facts) -> dict[str, Any]
     }
     if facts.without_target:
         provenance["without_target"] = facts.without_target
-    write(PROVENANCE, json.dumps(provenance, indent=2, ensure_ascii=False) + "\n")
+    lines = json.dumps(provenance, indent=2, ensure_ascii=False).split("\n")
+    write(PROVENANCE, "".join(f"{visible(line)}\n" for line in lines))
     return provenance
 
 
@@ -121,7 +123,7 @@ def table_of(fields: list[Field], split: str, facts: Facts) -> list[str]:
 
 def as_code(text: str) -> str:
     """A text on one line as code in a table in Markdown; nothing for no text."""
-    line = " ".join(text.split()).replace("|", r"\|")
+    line = visible(" ".join(text.split())).replace("|", r"\|")
     fence = "``" if "`" in line else "`"
     return f"{fence}{' ' * (len(fence) - 1)}{line}{' ' * (len(fence) - 1)}{fence}" if line else ""
 
@@ -154,7 +156,7 @@ def in_utc(text: str, zone: ZoneInfo) -> str:
 
 def to_json(value: object) -> str:
     """JSON on one line, with letters of all alphabets as they are."""
-    return json.dumps(value, ensure_ascii=False)
+    return visible(json.dumps(value, ensure_ascii=False))
 
 
 def quotable(value: object) -> str:

@@ -1,6 +1,5 @@
 """Stamping projects out, as a user would: through cookiecutter's command line."""
 
-import json
 import os
 import socket
 import subprocess
@@ -8,20 +7,31 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stamping.private import DEFAULTS as DEFAULTS
+from stamping.private import derived
+
 TEMPLATE = Path(__file__).parent.parent
 
-DEFAULTS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
-ANSWERS = DEFAULTS | {
+ANSWERS: dict[str, Any] = DEFAULTS | {
     "project_slug": "order-wait-times",
     "description": "Predicts the wait seconds of each order",
     "__plural": "orders",
     "history": "none",
     "_output_dir": str(TEMPLATE),
 }
+ANSWERS |= derived(ANSWERS)
 """What cookiecutter makes of the defaults, but for the history."""
+
+
+def answers_with(answers: dict[str, Any]) -> dict[str, Any]:
+    """What it makes of these answers and the defaults of the others."""
+    some = ANSWERS | answers
+    return some | derived(some) | answers
+
 
 Stamp = Callable[..., Path]
 """`stamp(out, **answers)`: the folder of the new project, which is made in the folder `out`."""

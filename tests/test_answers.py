@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ANSWERS, DEFAULTS, TEMPLATE, Stamp, StampFailed
+from conftest import ANSWERS, DEFAULTS, TEMPLATE, Stamp, StampFailed, answers_with
 from cookiecutter.utils import create_env_with_context
 
 from stamping.answers import SAMPLE_FITS, all_faults
@@ -26,7 +26,10 @@ FAULTS = [
     ("description", "bell \a", r"holds '\x07'"),
     ("description", "right-to-left \u202e", r"holds '\u202e'"),
     ("description", "${{ secrets.TOKEN }}", "holds '$' '{' '}'"),
+    ("description", "zero\u200bwidth", r"holds '\u200b'"),
     ("team", "<script>", "holds '<' '>'"),
+    ("team", "\u3164orders", r"holds '\u3164'"),
+    ("history", "no\nwhere/\u202ex.csv", r"no\nwhere"),
     ("project_slug", "Orders", "not kebab-case"),
     ("project_slug", "order_times", "not kebab-case"),
     ("project_slug", "orders-", "not kebab-case"),
@@ -83,6 +86,12 @@ FAULTS = [
     ("__timezone", "Mars/Olympus", "is no time zone"),
     ("__timezone", "", "is no time zone"),
     ("__timezone", "../UTC", "is no time zone"),
+    ("__timezone", 'UTC")\nimport os #', "is no time zone"),
+    ("__target", 'wait"\nimport os\n"', "leave it out"),
+    ("__target_kind", "int", "'int' is not 'float'"),
+    ("__entity_class", "Order(Base): pass", "'Order(Base): pass' is not 'Order'"),
+    ("__task", "binary", "leave it out"),
+    ("_new_lines", "\r\n", "leave it out"),
 ]
 GOOD = [
     {"entity": "order"},
@@ -121,7 +130,7 @@ def test_fault_is_found(answer: str, value: str, fault: str) -> None:
 
 @pytest.mark.parametrize("answers", GOOD)
 def test_good_answers_have_no_fault(answers: dict[str, str]) -> None:
-    assert all_faults(ANSWERS | answers) == []
+    assert all_faults(answers_with(answers)) == []
 
 
 def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path: Path) -> None:
@@ -132,6 +141,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_left(stamp: Stamp, tmp_path:
         "team": ("two\nlines", r"holds '\n'"),
         "entity": ("import", "taken by Python"),
         "__plural": ("docs", "taken by the stamped code"),
+        "__target": ('wait"; import os #', "leave it out"),
         "features": ("a:int a:flaot", "more than once"),
         "target": ("a:bool?", "among the features"),
         "history": ("nowhere.csv", "there is no file"),

@@ -23,10 +23,19 @@ from paths import CHART, PEERS, README, REPORT, TEMPLATE
 from paths import RESULTS as RESULTS_FILE
 from processes import Failed
 from results import failures, summary
-from servers import BY_NAME, COMPILED, OURS, SERVERS, SKLEARN, UNCOMPILED, Server
+from servers import BY_NAME, COMPILED, OURS, PRODUCTS, SERVERS, SKLEARN, UNCOMPILED, Server
 
 ROW = {"hour": 11.9, "day": "Thu", "distance": 3.15, "items": 4}
-SAME_VERSIONS = {"joblib", "numpy", "onnxruntime", "pandas", "scikit-learn", "scipy"}
+SAME_VERSIONS = {
+    "joblib",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "psycopg",
+    "scikit-learn",
+    "scipy",
+    "sqlalchemy",
+}
 
 WRK = """Running 5s test @ http://127.0.0.1:8000/predict
   1 threads and 8 connections
@@ -110,6 +119,14 @@ RESULTS: dict[str, Any] = {
         server("library postgresql", COMPILED, 500),
         {"name": "unix postgresql", "error": "served by fallback"},
     ],
+    "product": [
+        server("ours-1 sqlite", COMPILED, 900),
+        server("ours-2 sqlite", COMPILED, 1000),
+        server("orders-flask sqlite", SKLEARN, 100) | {"label": "<by hand>"},
+        server("orders-fastapi-compiled sqlite", COMPILED, 600) | {"label": "<by hand>"},
+        server("ours-1 postgresql", COMPILED, 600),
+        server("ours-2 postgresql", COMPILED, 750),
+    ],
     "bulk": [
         {"name": "bare", "summary": {"rows_per_second": spread(200_000)}},
         {
@@ -141,6 +158,13 @@ def test_goals_compare_with_the_best_peer() -> None:
         "MB proportional, the first worker and its master": (70, True),
         "MB proportional, each further worker": (30, True),
         "POST /orders, sqlite: p50 of unix over library": (1.25, True),
+        "POST /orders, sqlite: requests/s with 8, times <by hand>, compiled": (1.5, True),
+        "POST /orders, sqlite: p50 alone, over <by hand>, compiled": (2 / 3, True),
+        "POST /orders, sqlite: requests/s with 8, times <by hand>, scikit-learn": (9, True),
+        "POST /orders, sqlite: p50 alone, over <by hand>, scikit-learn": (1 / 9, None),
+        "POST /orders, sqlite: p99 with 8, over its p50": (5, True),
+        "POST /orders, sqlite: requests/s of two workers over one": (10 / 9, None),
+        "POST /orders, postgresql: requests/s of two workers over one": (1.25, False),
         "many rows, file: share of bare ONNX Runtime": (0.5, False),
         "many rows, file with start: share of bare ONNX Runtime": (0.4, None),
         "many rows, infer: share of bare ONNX Runtime": (0.45, True),
@@ -168,9 +192,10 @@ def test_a_part_of_a_run_has_only_the_goals_that_it_measured() -> None:
 
 
 def test_a_part_of_a_run_has_only_the_tables_that_it_measured() -> None:
-    report = tables.report({"bulk": RESULTS["bulk"]})
+    report = tables.report({part: RESULTS[part] for part in ("product", "bulk")})
 
-    assert [each.split("|")[1].strip() for each in report.split("\n\n")] == ["many rows", "goal"]
+    heads = [each.split("|")[1].strip() for each in report.split("\n\n")]
+    assert heads == ["POST /orders", "many rows", "goal"]
 
 
 def test_a_missed_goal_is_reported() -> None:
@@ -268,7 +293,7 @@ def test_the_chart_shows_every_server_that_did_not_fail() -> None:
     assert "mlflow 1.0" in caption
 
 
-@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+@pytest.mark.parametrize("server", [*SERVERS, *PRODUCTS], ids=lambda server: server.name)
 def test_every_request_holds_the_whole_row(server: Server) -> None:
     def leaves(value: Any) -> list[Any]:
         if isinstance(value, dict):
@@ -346,7 +371,8 @@ def test_peers_are_pinned_by_hash_and_run_the_model_with_our_versions(peer: Path
 
     assert all("--hash=sha256:" in block for block in blocks)
     assert "://" not in text
-    ours = pins(TEMPLATE / "{{cookiecutter.project_slug}}/model/requirements.txt")
+    stamped = TEMPLATE / "{{cookiecutter.project_slug}}"
+    ours = pins(stamped / "service/requirements.txt") | pins(stamped / "model/requirements.txt")
     theirs = pins(lock)
     assert "scikit-learn" in theirs
     assert {it: theirs[it] for it in SAME_VERSIONS & theirs.keys()} == {

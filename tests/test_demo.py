@@ -23,5 +23,10 @@ def test_make_demo_goes_from_nothing_to_predictions_and_ends() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = re.findall(r"^ *\d+ +([\d,.]+) +([\d,.]+) +model [0-9a-f]{12}$", done.stdout, re.M)
     assert len(rows) == 5
-    run = REPOSITORY / "build/order-wait-times/run"
-    assert not list(run.rglob("*.sock")), "a process was left running"
+    project = REPOSITORY / "build/order-wait-times"
+    assert not list((project / "run").rglob("*.sock")), "a process was left running"
+    written = [
+        each for name in ("var", "run", "artifacts") for each in project.glob(f"{name}/**/*")
+    ]
+    assert project / "var/demo.db" in written
+    assert not [each for each in [*written, project / ".env"] if each.stat().st_mode & 0o077]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import ANSWERS, TEMPLATE, Stamp
+from conftest import ANSWERS, TEMPLATE, Stamp, answers_with
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -206,7 +206,7 @@ def test_a_target_that_is_no_number_after_all_keeps_its_rows(write: Write) -> No
 def accepted(path: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: str) -> list[str]:
     """The rows of a history as they are staged with these answers."""
     monkeypatch.chdir(folder)
-    assert all_faults(ANSWERS | {"history": path} | answers) == []
+    assert all_faults(answers_with({"history": path} | answers)) == []
     return (folder / ".history.csv").read_text("utf-8").splitlines()
 
 
@@ -368,4 +368,4 @@ def test_whatever_is_described_is_accepted(
         with suppress(Unfit):
             _, words = described(path, target)
             answers = dict(word.split("=", 1) for word in words[4:])
-            assert all_faults(ANSWERS | answers) == []
+            assert all_faults(answers_with(answers)) == []

@@ -70,7 +70,7 @@ docs/adr/0002-walls-and-layers.md
 docs/adr/0003-one-environment-per-unit.md
 docs/adr/0004-public-openapi-from-the-code.md
 docs/adr/0005-library-by-entry-point.md
-docs/adr/0006-not-ready-without-the-model.md
+docs/adr/0006-ready-while-the-product-can-answer.md
 docs/adr/0007-judged-on-the-past-fitted-on-all.md
 docs/adr/0008-missing-values-on-the-wire.md
 docs/adr/0009-starlette-under-gunicorn.md
@@ -87,15 +87,23 @@ docs/adr/0019-one-reader-of-tables.md
 docs/adr/0020-the-default-pipeline.md
 docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
+docs/adr/0025-one-round-trip.md
+docs/adr/0026-idempotency-key.md
+docs/adr/0027-a-guard-before-the-model.md
+docs/adr/0030-signed-versions.md
+docs/adr/0031-outliers-of-the-target.md
 docs/adr/0032-chaos.md
 docs/adr/README.md
 docs/adr/measurements.md
+docs/threat-model.md
 model/pyproject.toml
 model/requirements-dev.txt
 model/requirements.txt
 model/src/model/__init__.py
 model/src/model/artifacts/__init__.py
+model/src/model/artifacts/files.py
 model/src/model/artifacts/manifest.py
+model/src/model/artifacts/signing.py
 model/src/model/artifacts/store.py
 model/src/model/artifacts/verification.py
 model/src/model/bulk/__init__.py
@@ -140,6 +148,7 @@ model/src/model/training/evaluation.py
 model/src/model/training/fitting.py
 model/src/model/training/gate.py
 model/src/model/training/history.py
+model/src/model/training/outliers.py
 model/src/model/training/provenance.py
 model/src/model/training/search.py
 model/src/model/training/splitting.py
@@ -166,19 +175,30 @@ service/src/service/__init__.py
 service/src/service/api.py
 service/src/service/app.py
 service/src/service/cli.py
+service/src/service/connections.py
+service/src/service/context.py
 service/src/service/database.py
 service/src/service/docs.py
 service/src/service/errors.py
 service/src/service/fallbacks.py
 service/src/service/features.py
+service/src/service/files.py
 service/src/service/forecast.py
 service/src/service/gunicorn_conf.py
 service/src/service/health.py
+service/src/service/idempotency.py
+service/src/service/inserts.py
 service/src/service/migrations/__init__.py
 service/src/service/migrations/env.py
 service/src/service/migrations/script.py.mako
 service/src/service/migrations/versions/0001_first_tables.py
+service/src/service/migrations/versions/0002_idempotency_keys.py
 service/src/service/predictors/__init__.py
+service/src/service/predictors/access.py
+service/src/service/predictors/breaker.py
+service/src/service/predictors/connecting.py
+service/src/service/predictors/guarded.py
+service/src/service/predictors/incoming.py
 service/src/service/predictors/library.py
 service/src/service/predictors/messages.py
 service/src/service/predictors/open_inference.py
@@ -196,7 +216,9 @@ service/tests/test_bad_input.py
 service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
+service/tests/test_guarded.py
 service/tests/test_health.py
+service/tests/test_idempotency.py
 service/tests/test_predictors.py
 service/tests/test_settings.py
 service/tests/test_telemetry.py
@@ -223,6 +245,19 @@ def test_exactly_these_files_are_stamped_out(stamp: Stamp, tmp_path: Path) -> No
 def test_other_answers_name_no_other_files(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path, entity="box", history="none")
     assert files(project) == sorted({*FILES.split()} - {"data/sample-license.txt"})
+
+
+def test_the_threat_models_name_tests_that_there_are(stamp: Stamp, tmp_path: Path) -> None:
+    template = Path(__file__).parent.parent
+    for root in (template, stamp(tmp_path)):
+        named = re.findall(
+            r"`([\w/]*test_\w+\.py)`", (root / "docs/threat-model.md").read_text("utf-8")
+        )
+        folders = [root / "tests", *root.glob("*/tests"), template / "tests/machinery"]
+        there = [path for folder in folders for path in folder.rglob("test_*.py")]
+        missing = [name for name in named if not any(each.match(name) for each in there)]
+        assert named
+        assert missing == []
 
 
 def test_a_project_is_clean_once_it_is_committed(stamp: Stamp, tmp_path: Path) -> None:

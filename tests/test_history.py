@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ANSWERS, TEMPLATE, Stamp, StampFailed
+from conftest import ANSWERS, TEMPLATE, Stamp, StampFailed, answers_with
 
 from stamping.answers import all_faults, main
 
@@ -138,7 +138,7 @@ def test_every_column_tells_its_fault_at_once() -> None:
     ],
 )
 def test_the_sample_is_for_the_default_fields(fields: dict[str, str]) -> None:
-    (fault,) = all_faults(ANSWERS | {"history": "sample"} | fields)
+    (fault,) = all_faults(answers_with({"history": "sample"} | fields))
     assert "fits the default features and target only" in fault
 
 
@@ -182,7 +182,7 @@ def test_a_dirty_file_is_staged_as_the_clean_one(scratch: Path, encoding: str) -
         "features": "grosse:float? c:bool d_d:category? e:datetime",
         "target": "a_number:int",
     }
-    assert all_faults(ANSWERS | fields | {"history": str(scratch / "h.csv")}) == []
+    assert all_faults(answers_with(fields | {"history": str(scratch / "h.csv")})) == []
     staged = (scratch / ".history.csv").read_text("utf-8").splitlines()
     assert staged[0] == "grosse,c,d_d,e,a_number"
     assert staged[1:] == [",".join([b, c, d, e, a]) for a, b, c, d, e in clean]
@@ -254,7 +254,7 @@ def test_the_column_of_the_split_is_kept(
     ("split", "cell", "fault"),
     [
         ("time:at", "", "column 'at' has an empty cell in row 3 (line 4)"),
-        ("time:at", "soon", "column 'at' has 'soon' in row 3 (line 4), not a finite number"),
+        ("time:at", "soon", "column 'at' has 'soon' in row 3 (line 4), not a number within ±2^53"),
         ("time:when", "1", "has no column 'when'"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_split_that_does_not_fit_is_rejected(split: str, cell: str, fault: str
 def test_missing_values_and_cells_of_another_kind_are_counted_apart() -> None:
     table = [[*row, "" if n % 3 == 0 else f"C{n}"] for n, row in enumerate(rows())]
     empty, texts = faults(to_csv([[*HEADER, "cust"]], table).encode(), split="time:cust")[::-1]
-    kinds = "not a finite number or a date, with or without a time of day"
+    kinds = "not a number within ±2^53 or a date, with or without a time of day"
     assert empty.endswith(f"has an empty cell in row 1 (line 2), {kinds}; such rows: 20")
     assert texts.endswith(f"has 'C1' in row 2 (line 3), {kinds}; such rows: 40")
 

@@ -19,7 +19,10 @@ MACHINERY = Path(__file__).parent / "machinery"
 NEEDS = Path(__file__).parent.parent / "requirements-machinery.txt"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
+    "test_breaker.py",
     "test_csv_table.py",
+    "test_database_faults.py",
+    "test_incoming.py",
     "test_job.py",
     "test_logs.py",
     "test_open_inference.py",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ANSWERS, DEFAULTS, Stamp
+from conftest import DEFAULTS, Stamp, answers_with
 from cookiecutter.utils import create_env_with_context
 from pydantic import BaseModel
 
@@ -89,7 +89,7 @@ def service(project: Path) -> Path:
 
 def is_free(answer: str, name: str) -> bool:
     """Whether such a name is accepted as the answer."""
-    answers = ANSWERS | {"entity": "zebra", "__plural": "zebras", answer: name}
+    answers = answers_with({"entity": "zebra", "__plural": "zebras", answer: name})
     return not all_faults(answers)
 
 

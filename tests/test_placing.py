@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import ANSWERS, TEMPLATE, Stamp
+from conftest import TEMPLATE, Stamp, answers_with
 from test_history import DATA, FIELDS, HEADER, rows, to_csv
 
 from stamping.answers import all_faults
@@ -65,6 +65,20 @@ def test_rows_without_a_target_are_left_out_and_counted(stamp: Stamp, tmp_path: 
     readme = (project / "data" / "README.md").read_text("utf-8")
     assert "| `out_come` | category | target | `Out\\|come` |" in readme
     assert "- without_target: 12" in readme
+
+
+def test_what_a_file_and_its_headers_hide_is_made_visible(stamp: Stamp, tmp_path: Path) -> None:
+    file = tmp_path / "h\u2028\u202e\n.csv"
+    rows = "".join(f"{number},{number % 7}\n" for number in range(60))
+    file.write_text(f"Age\u200b\x85,late\n{rows}", "utf-8")
+    project = stamp(tmp_path / "out", features="age:int", target="late:int", history=str(file))
+    for name in ("provenance.json", "README.md"):
+        text = (project / "data" / name).read_text("utf-8")
+        assert r"h\u2028\u202e\n.csv" in text
+        assert all(line.isprintable() for line in text.split("\n"))
+    assert r"| `Age\u200b" in text
+    provenance = json.loads((project / "data" / "provenance.json").read_text("utf-8"))
+    assert provenance["source"] == file.name
 
 
 def test_a_large_history_is_not_tracked_and_is_not_held_in_memory(tmp_path: Path) -> None:
@@ -124,7 +138,7 @@ def test_a_made_up_history_can_be_learnt_and_says_what_it_is(
 
     # It passes the checks that a history from a file has to pass.
     placed = project / "data" / "history.csv"
-    assert all_faults(ANSWERS | answers | {"history": str(placed)}) == []
+    assert all_faults(answers_with(answers | {"history": str(placed)})) == []
     with placed.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == provenance["rows"] == 2000

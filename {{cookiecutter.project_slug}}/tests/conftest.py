@@ -73,8 +73,12 @@ def wait_until(holds: Callable[[], Any], message: Callable[[], object], within: 
 
 
 def pytest_sessionstart() -> None:
-    """Run from the project's root: a socket's path may have 107 bytes, so it stays relative."""
+    """Run from the project's root: a socket's path may have 107 bytes, so it stays relative.
+
+    With the umask that most shells have, so that whatever is private made itself so.
+    """
     os.chdir(ROOT)
+    os.umask(0o022)
 
 
 class Process:
@@ -155,20 +159,20 @@ class Pair:
             headers={"Authorization": f"Bearer {TOKEN}"},
         )
 
-    def wait(self, status: int, within: float = 30) -> dict[str, Any]:
-        """The answer of /readyz once it has this status."""
+    def wait(self, model: str, within: float = 30) -> None:
+        """Wait until the service is ready, with its model `ok` or `degraded`."""
 
         def ready() -> Any:
             with suppress(httpx.TransportError):
                 answer = self.client.get("/readyz")
-                return answer.status_code == status and answer.json()
+                return answer.status_code == 200 and answer.json()["model"] == model
 
         def logs() -> str:
             files = (side.log for side in (self.service, self.model) if side.log.exists())
-            return "\n".join([f"/readyz is not {status}:", *(file.read_text() for file in files)])
+            texts = (file.read_text() for file in files)
+            return "\n".join([f"/readyz does not say {model}:", *texts])
 
-        answer: dict[str, Any] = wait_until(ready, logs, within)
-        return answer
+        wait_until(ready, logs, within)
 
     def place(self, number: int = 0) -> dict[str, Any]:
         """Place one of the examples; the answer."""
@@ -231,7 +235,7 @@ def pair(store: Path, database: str, tmp_path_factory: pytest.TempPathFactory) -
     pair.model.start()
     pair.service.start()
     try:
-        pair.wait(200)
+        pair.wait("ok")
         yield pair
     finally:
         pair.stop()

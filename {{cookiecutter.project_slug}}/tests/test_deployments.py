@@ -23,7 +23,7 @@ def test_every_deployment_gives_the_same_predictions_and_stops_cleanly(
             pair.model.start()
         pair.service.start()
         try:
-            pair.wait(200)
+            pair.wait("ok")
             answers.append([pair.place(example)["metadata"] for example in range(len(EXAMPLES))])
             assert pair.service.stop() == 0
             assert pair.model.stop() == 0

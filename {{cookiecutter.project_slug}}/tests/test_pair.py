@@ -1,5 +1,7 @@
 """The main job, from outside: place, predict, look up, record what happened."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from conftest import EXAMPLES, PLURAL, TARGET, TOKEN, Pair, outcome, row
@@ -38,8 +40,15 @@ def test_the_request_id_crosses_to_the_model_server(pair: Pair) -> None:
         side.has_logged("request_id", request_id)
 
 
-def test_no_log_line_holds_the_token(pair: Pair) -> None:
+def test_the_token_is_shown_nowhere(pair: Pair) -> None:
     pair.place()
     pair.private.get("/v2")
+    headers = {"Authorization": f"Bearer {TOKEN}x"}
+    assert TOKEN not in pair.private.get("/v2", headers=headers).text
+    for path in ("/metrics", "/readyz"):
+        assert TOKEN not in pair.client.get(path).text
     for side in (pair.service, pair.model):
         assert TOKEN not in side.log.read_text("utf-8")
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            assert TOKEN.encode() not in command.read_bytes()

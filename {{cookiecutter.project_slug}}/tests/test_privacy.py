@@ -1,6 +1,7 @@
 """The service alone reaches the model."""
 
 import stat
+from pathlib import Path
 
 import httpx
 from conftest import GOLDEN, PLURAL, Pair
@@ -11,6 +12,16 @@ INFER = {"inputs": GOLDEN["request"]["inputs"]}
 def test_the_socket_is_private(pair: Pair) -> None:
     assert stat.S_IMODE(pair.socket.stat().st_mode) == 0o600
     assert stat.S_IMODE(pair.socket.parent.stat().st_mode) == 0o700
+
+
+def test_nothing_that_is_written_is_open_to_others(pair: Pair, store: Path, database: str) -> None:
+    pair.place()
+    folders = [store, pair.socket.parent]
+    if database.startswith("sqlite:///"):
+        folders.append(Path(database.removeprefix("sqlite:///")).parent)
+    written = [path for folder in folders for path in folder.rglob("*")]
+    assert {path.suffix for path in written} >= {".joblib", ".sock"}
+    assert [path for path in written if path.lstat().st_mode & 0o077] == []
 
 
 def test_no_answer_without_the_token(pair: Pair) -> None:

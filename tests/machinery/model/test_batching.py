@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from math import inf
+from time import monotonic
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +13,8 @@ from contract import FEATURES
 from model.columns import Columns
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
-from model.serving.batching import THREAD_ROWS, Batcher
+from model.serving.admission import Overloaded
+from model.serving.batching import LOOP_SECONDS, THREAD_ROWS, Batcher, Speed
 
 pytestmark = pytest.mark.anyio
 BAD = -1.0
@@ -52,13 +55,13 @@ def model() -> FakeModel:
 @pytest.fixture
 def slow(model: FakeModel) -> Batcher:
     """A batcher that takes the model for slow."""
-    return Batcher(cast(Model, model), 0)
+    return Batcher(cast(Model, model), Speed(2 * LOOP_SECONDS, 1e-6))
 
 
 @pytest.fixture
 def quick(model: FakeModel) -> Batcher:
     """A batcher that takes two rows for quick."""
-    return Batcher(cast(Model, model), 2)
+    return Batcher(cast(Model, model), Speed(LOOP_SECONDS / 2, LOOP_SECONDS / 3))
 
 
 def rows(*values: float) -> Columns:
@@ -68,7 +71,8 @@ def rows(*values: float) -> Columns:
 
 async def predict(batcher: Batcher, *requests: Columns) -> list[Any]:
     """What each of these requests gets that come at once: its values, or the error."""
-    found = await asyncio.gather(*map(batcher.predict, requests), return_exceptions=True)
+    asked = (batcher.predict(each, inf) for each in requests)
+    found = await asyncio.gather(*asked, return_exceptions=True)
     return [each.values.tolist() if isinstance(each, Predictions) else str(each) for each in found]
 
 
@@ -84,9 +88,9 @@ async def test_requests_that_wait_are_predicted_together(model: FakeModel, slow:
 
 
 async def test_nothing_is_predicted_for_a_caller_who_left(model: FakeModel, slow: Batcher) -> None:
-    first = asyncio.create_task(slow.predict(rows(1)))
+    first = asyncio.create_task(slow.predict(rows(1), inf))
     await model.called(1)
-    left, stayed = (asyncio.create_task(slow.predict(rows(each))) for each in (2, 3))
+    left, stayed = (asyncio.create_task(slow.predict(rows(each), inf)) for each in (2, 3))
     await asyncio.sleep(0)
     left.cancel()
     model.go.release(2)
@@ -134,3 +138,55 @@ async def test_other_tasks_have_their_turn_between_predictions_on_the_loop(quick
         await asyncio.sleep(0)
         turns += 1
     assert turns >= 50
+
+
+async def test_what_waits_too_long_is_not_predicted(model: FakeModel, slow: Batcher) -> None:
+    deadline = monotonic() + 0.2
+    first = asyncio.create_task(slow.predict(rows(1), inf))
+    await model.called(1)
+    late = asyncio.create_task(slow.predict(rows(2), deadline))
+    called = asyncio.create_task(slow.call(len, b"a long body", deadline))
+    await asyncio.sleep(0)
+    assert not late.done()
+    while monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    model.go.release(9)
+    for each in (late, called):
+        with pytest.raises(Overloaded):
+            await each
+    await first
+    assert model.calls == [1]
+    with pytest.raises(Overloaded):
+        await slow.predict(rows(3), monotonic())
+
+
+async def test_what_would_come_too_late_is_refused_at_once(model: FakeModel) -> None:
+    batcher = Batcher(cast(Model, model), Speed(0.01, 0.01))  # a row takes 10 ms
+    first = asyncio.create_task(batcher.predict(rows(*[1] * 30), monotonic() + 0.2))
+    await model.called(1)  # the model was idle, so it was tried
+    with pytest.raises(Overloaded):
+        await batcher.predict(rows(2), monotonic() + 0.2)  # behind 300 ms of work
+    with pytest.raises(Overloaded):
+        await batcher.call(len, b"", monotonic() + 0.2)
+    others = [asyncio.create_task(batcher.predict(rows(*[3] * 40), inf)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    refused = [each for each in others if each.done()]
+    assert len(refused) == 8  # whoever comes when more than a second of work waits
+    assert len(model.calls) == 1
+    model.go.release(99)
+    await first
+    for each in others:
+        if each in refused:
+            with pytest.raises(Overloaded):
+                await each
+        else:
+            assert len((await each).values) == 40
+    assert batcher._in_thread.backlog.waiting == 0
+
+
+async def test_what_a_row_takes_is_learnt(model: FakeModel, quick: Batcher) -> None:
+    before = quick._on_loop.backlog.each
+    for _ in range(50):
+        await quick.predict(rows(1), inf)
+    assert quick._on_loop.backlog.each < before / 2

@@ -21,6 +21,7 @@ class RawServer(FakeServer):
 
     Attributes:
         raw: bytes to send in place of the response's body.
+        status: to send in place of 200.
         framing: what ends the body: its "length", "chunked" encoding, or the "end" of the
             connection; or "cut": one byte is missing of the length that was announced.
         closing: what becomes of the connection after a response: its end is "announced", and left
@@ -35,6 +36,7 @@ class RawServer(FakeServer):
     def __init__(self) -> None:
         super().__init__()
         self.raw: bytes | None = None
+        self.status = 200
         self.framing = "length"
         self.closing = ""
         self.drip = self.drip_head = 0.0
@@ -73,7 +75,7 @@ class RawServer(FakeServer):
     def send(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
         """See `FakeServer.send`."""
         body = body if self.raw is None else self.raw
-        lines = [f"HTTP/1.1 {status} So"]
+        lines = [f"HTTP/1.1 {self.status if status == 200 else status} So"]
         if self.framing in ("length", "cut"):
             lines.append(f"Content-Length: {len(body) + (self.framing == 'cut')}")
         if self.framing == "chunked":

@@ -3,21 +3,43 @@
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import pytest
 import trustme
+from conftest import settings
 from processes import no_collection
 from raw_server import RawServer
-from support import EXPECTED, GOLDEN, TOKEN, first_row, serving, wait_until
-from test_predictors import ROW, Way, ask, fault_of, faults_of
+from structlog.testing import capture_logs
+from support import (
+    EXPECTED,
+    GOLDEN,
+    PATIENCE_SECONDS,
+    TOKEN,
+    first_row,
+    serving,
+    wait_until,
+)
+from test_predictors import Way, ask, fault_of, faults_of
 
-from service.predictors import Predictor, PredictorError, from_url
-from service.predictors.open_inference import MAX_RESPONSE_BYTES
+from service import files
+from service.predictors import (
+    Access,
+    Predictor,
+    PredictorError,
+    connecting,
+    from_url,
+    open_inference,
+)
+from service.predictors.access import access_of
+from service.predictors.incoming import MAX_RESPONSE_BYTES
+from service.predictors.open_inference import RETRY_RESERVE, RETRY_SHARE
 
 TIMEOUT_SECONDS = 0.25
 """For the tests in which time runs out."""
@@ -53,10 +75,17 @@ def at_once(predictor: Predictor, way: Way, calls: int) -> None:
     way.model.released.clear()
     with ThreadPoolExecutor(calls) as threads:
         ids = [f"r{number}" for number in range(calls)]
-        answers = threads.map(predictor.predict, [ROW] * calls, ids)
+        answers = threads.map(ask, [predictor] * calls, ids)
         wait_until(lambda: len(way.model.requests) == earlier + calls)
         way.model.released.set()
         assert [answer.prediction for answer in answers] == [EXPECTED] * calls
+
+
+def too_slow(predictor: Predictor) -> bool:
+    """Whether the deadline passes without an answer, and is kept."""
+    start = monotonic()
+    error = fault_of(lambda: ask(predictor, seconds=TIMEOUT_SECONDS))
+    return error.reason == "timeout" and monotonic() - start < PATIENCE_SECONDS / 3
 
 
 def ask_until_answered(predictor: Predictor, request_id: str) -> None:
@@ -64,7 +93,7 @@ def ask_until_answered(predictor: Predictor, request_id: str) -> None:
 
     def answered() -> bool:
         try:
-            return predictor.predict(ROW, request_id).prediction == EXPECTED
+            return ask(predictor, request_id, TIMEOUT_SECONDS).prediction == EXPECTED
         except PredictorError as error:
             if error.reason != "timeout":
                 raise
@@ -120,7 +149,7 @@ def test_a_server_that_hangs_up_for_good(network: tuple[Way, RawServer]) -> None
     predictor = way.predictor()
     ask(predictor)
     server.hang_up = 100
-    for connections in (2, 3):  # the one that was kept and a new one; then only a new one
+    for connections in (2, 4):  # the one that was kept and a new one; then two new ones
         assert fault_of(lambda: ask(predictor)).reason == "unreachable"
         assert server.connections == connections
 
@@ -138,6 +167,30 @@ def test_a_server_that_was_restarted(tmp_path: Path) -> None:
         assert server.connections == 1
 
 
+def test_a_server_that_is_there_again_by_the_second_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "model.sock")
+    with ExitStack() as stack:
+        monkeypatch.setattr(
+            open_inference, "sleep", lambda _: stack.enter_context(raw_serving(path))
+        )
+        predictor = from_url(f"http+unix://{path}", access=Access(lambda: [TOKEN]), connections=1)
+        assert ask(predictor)
+
+
+def test_few_calls_are_sent_twice(
+    network: tuple[Way, RawServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_inference, "sleep", lambda _: None)
+    way, server = network
+    server.hang_up = 1000
+    predictor = way.predictor()
+    for _ in range(40):
+        assert fault_of(lambda: ask(predictor)).reason == "unreachable"
+    assert server.connections == 40 + RETRY_RESERVE + 40 * RETRY_SHARE - 1
+
+
 def test_a_server_that_accepts_no_connection() -> None:
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -147,8 +200,71 @@ def test_a_server_that_accepts_no_connection() -> None:
             client.setblocking(False)
             client.connect_ex((host, port))
         url = f"http://{host}:{port}"
-        predictor = from_url(url, token=None, timeout=TIMEOUT_SECONDS, connections=1)
-        assert fault_of(lambda: ask(predictor)).reason == "timeout"
+        predictor = from_url(url, access=Access(), connections=1)
+        assert too_slow(predictor)
+
+
+def test_a_socket_whose_queue_is_full(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.sock")
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX))
+        server.bind(path)
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect_ex(path)
+        predictor = from_url(f"http+unix://{path}", access=Access(), connections=1)
+        start = monotonic()
+        fault = fault_of(lambda: ask(predictor, seconds=PATIENCE_SECONDS))
+        assert fault.reason == "unreachable"
+        assert monotonic() - start < PATIENCE_SECONDS / 2
+
+
+def test_a_server_that_never_shakes_hands() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        predictor = from_url(url, access=Access(), connections=1)
+        assert too_slow(predictor)
+
+
+def test_a_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is not waited for beyond the deadline; later ones are not waited for at all."""
+    answered, asked = Event(), []
+
+    def look_up(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        assert answered.wait(PATIENCE_SECONDS)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(connecting, "FRESH_SECONDS", 0)
+    with raw_serving(("127.0.0.1", 0)) as (way, server):
+        port = int(way.url.rpartition(":")[2])
+        server.closing = "announced"  # so that each call connects anew
+        predictor = way.predictor("http://model.example:80", plaintext=True)
+        for _ in range(3):
+            assert too_slow(predictor)
+        assert asked == ["model.example"]  # one at a time
+        answered.set()
+        ask_until_answered(predictor, "r1")
+        answered.clear()
+        for _ in range(3):
+            assert ask(predictor)
+        wait_until(lambda: len(asked) >= 2)
+        answered.set()
+
+
+def test_a_host_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror("Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    predictor = from_url("https://model.example", access=Access(), connections=1)
+    for _ in range(2):
+        fault = fault_of(lambda: ask(predictor))
+        assert fault.reason == "unreachable"
+        assert "no address of model.example" in str(fault)
 
 
 def test_a_host_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +273,7 @@ def test_a_host_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         addresses = [silent.getsockname(), ("127.0.0.1", int(way.url.rpartition(":")[2]))]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        assert ask(way.predictor("http://model.example:80"))
+        assert ask(way.predictor("http://model.example:80", plaintext=True))
 
 
 def test_a_server_without_a_trusted_certificate(tmp_path: Path) -> None:
@@ -166,6 +282,50 @@ def test_a_server_without_a_trusted_certificate(tmp_path: Path) -> None:
     with raw_serving(("127.0.0.1", 0), tls) as (way, _):
         assert fault_of(lambda: ask(way.predictor())).reason == "unreachable"
         assert not way.model.requests
+
+
+def test_both_sides_show_certificates_which_change_while_they_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHECK_SECONDS", 0)
+    theirs, ours, stranger = trustme.CA(), trustme.CA(), trustme.CA()
+    ca, cert, key = (tmp_path / name for name in ("ca.pem", "client.pem", "client.key"))
+
+    def show(authority: trustme.CA, trusted: trustme.CA) -> None:
+        issued = authority.issue_cert("service")
+        trusted.cert_pem.write_to_path(str(ca))
+        issued.cert_chain_pems[0].write_to_path(str(cert))
+        issued.private_key_pem.write_to_path(str(key))
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    ours.configure_trust(tls)
+    theirs.issue_cert("127.0.0.1").configure_cert(tls)
+    show(stranger, trusted=theirs)
+    with raw_serving(("127.0.0.1", 0), tls) as (way, server):
+        server.closing = "announced"  # so that each call connects anew
+        found = settings(
+            model_url=way.url,
+            model_tokens=TOKEN,
+            model_ca=ca,
+            model_client_cert=cert,
+            model_client_key=key,
+        )
+        predictor = from_url(way.url, access=access_of(found), connections=1)
+        for authority, trusted, right in (
+            (stranger, theirs, False),
+            (ours, theirs, True),
+            (ours, stranger, False),
+            (ours, theirs, True),
+        ):
+            show(authority, trusted)
+            if right:
+                assert ask(predictor)
+            else:
+                assert fault_of(lambda: ask(predictor)).reason == "unreachable"
+        cert.write_text("half of it")  # what was there before stays in use
+        assert ask(predictor)
+    assert len(way.model.requests) == 3
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff", b"[]", b"null", b"1"])
@@ -189,8 +349,8 @@ def test_a_response_that_is_too_long(network: tuple[Way, RawServer]) -> None:
 def test_a_response_that_drips(network: tuple[Way, RawServer], part: str) -> None:
     way, server = network
     setattr(server, part, TIMEOUT_SECONDS / 2)
-    predictor = way.predictor(timeout=TIMEOUT_SECONDS)
-    assert fault_of(lambda: ask(predictor)).reason == "timeout"
+    predictor = way.predictor()
+    assert too_slow(predictor)
     assert server.answers == 0  # it was not waited for
 
 
@@ -230,11 +390,11 @@ def test_a_response_that_is_cut_off(network: tuple[Way, RawServer], closing: str
 
 def test_a_late_response_is_not_taken_for_the_next(network: tuple[Way, RawServer]) -> None:
     way, server = network
-    predictor = way.predictor(timeout=TIMEOUT_SECONDS)
+    predictor = way.predictor()
     ask_until_answered(predictor, "r1")
     connections = server.connections
     way.model.released.clear()
-    assert fault_of(lambda: ask(predictor)).reason == "timeout"
+    assert too_slow(predictor)
     way.model.released.set()
     ask_until_answered(predictor, "r2")
     assert server.connections > connections
@@ -253,12 +413,47 @@ def test_what_was_not_asked_for_is_not_taken_for_a_response(
     assert server.connections == 2
 
 
+def test_a_server_with_too_much_to_do(network: tuple[Way, RawServer]) -> None:
+    way, server = network
+    server.status = 503
+    assert faults_of(way.predictor()) == {"overloaded"}
+    assert len(way.model.requests) == 1  # not asked again
+
+
+def test_tokens_change_without_a_failed_call(
+    network: tuple[Way, RawServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHECK_SECONDS", 0)
+    way, server = network
+    file, old, new = tmp_path / "tokens", TOKEN, TOKEN[::-1]
+    file.write_text(old)
+    tokens = access_of(settings(model_tokens_file=file)).tokens
+    predictor = from_url(way.url, access=Access(tokens), connections=2)
+    steps: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: file.write_text(f"{new}\n{old}\n"),
+        lambda: server.tokens.add(new),
+        lambda: server.tokens.remove(old),
+        lambda: file.write_text("too short"),  # what was there before stays in use
+        lambda: file.unlink(),
+        lambda: file.write_text(new),
+    ]
+    with capture_logs() as logs:
+        for step in steps:
+            step()
+            for _ in range(2):
+                assert ask(predictor)
+    assert tokens() == (new,)
+    assert {old, new}.isdisjoint(str(logs).split("'"))
+    assert {each["event"] for each in logs} == {"read again", "not read again"}
+
+
 @pytest.mark.parametrize("token", ["abSECRET\ncd", "abSECRET🚀"])
 def test_a_token_that_cannot_be_sent_is_not_shown(
     network: tuple[Way, RawServer], token: str
 ) -> None:
     way, _ = network
-    predictor = way.predictor(token=token)
+    predictor = way.predictor(tokens=[token])
     error = fault_of(lambda: ask(predictor))
     assert error.reason == "error"
     assert "SECRET" not in str(error)

@@ -80,11 +80,11 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
         environment = {
             "DATABASE_URL": url,
             "MODEL_URL": model_url,
-            "MODEL_TOKENS": f"{TOKEN},old",
+            "MODEL_TOKENS": f"{TOKEN},{TOKEN[::-1]}",
             "MODEL_DEADLINE": "30",
         }
         with served(tmp_path, **environment) as (process, send), ThreadPoolExecutor() as threads:
-            assert send("GET", "/readyz").status == 200
+            wait_until(lambda: send("GET", "/readyz").status == 200)
             assert send("POST", PATH, json=NEW).json()["metadata"]["served_by"] == "model"
             assert list(tmp_path.glob("service-metrics-*"))
             server.model.released.clear()

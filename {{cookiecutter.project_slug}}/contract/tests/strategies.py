@@ -9,7 +9,7 @@ from contract import Column
 from contract.types import EXACT
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "float": st.floats(-EXACT, EXACT, exclude_min=True, exclude_max=True),
     "int": st.integers(-EXACT, EXACT),
     "bool": st.booleans(),
     "category": st.text(

@@ -26,12 +26,13 @@ from model.artifacts.manifest import Data
 from model.artifacts.store import Store
 from model.columns import add_derived
 from model.engines.loading import Model
+from model.serving.access import tokens_of
 from model.serving.app import create_app
 from model.settings import Settings
 from model.training import trainer
 from model.training.history import History
 
-TOKENS = ("the-new-token", "the-old-token")
+TOKENS = ("the-new-token-of-32-characters--", "the-old-token-of-32-characters--")
 REQUEST: dict[str, Any] = golden()[-1].request
 MODEL = f"/v2/models/{MODEL_NAME}"
 INFER = f"{MODEL}/infer"
@@ -150,7 +151,9 @@ def settings(store: Store) -> Settings:
 def client_of(settings: Settings) -> TestClient:
     """A client of a server in this process, with a token."""
     headers = {"Authorization": f"Bearer {TOKENS[0]}"}
-    return TestClient(create_app(settings), headers=headers, raise_server_exceptions=False)
+    model = Model.load(Store(settings.model_store).folder())
+    app = create_app(model, tokens_of(settings), int(settings.model_max_body))
+    return TestClient(app, headers=headers, raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from model.columns import Columns, add_derived
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.errors import ModelError
-from model.serving.app import LOOP_BYTES, create_app
+from model.serving.access import tokens_of
+from model.serving.app import LOOP_BYTES
 from model.serving.batching import LOOP_SECONDS
 from model.serving.library import open_model
 from model.settings import Settings
@@ -42,7 +43,7 @@ def serve(model: Model, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> 
 
     def serve(change: Change) -> TestClient:
         engine: Any = SimpleNamespace(predict=lambda arrays: change(model.engine.predict(arrays)))
-        monkeypatch.setattr(Model, "load", lambda path: Model(model.manifest, engine))
+        monkeypatch.setattr(Model, "load", lambda *_: Model(model.manifest, engine))
         return client_of(settings)
 
     return serve
@@ -83,7 +84,7 @@ def test_every_token_is_accepted_and_health_needs_none(
             response = client.get("/v2", headers={"Authorization": f"{scheme} {token}"})
             assert (response.status_code, response.json()["name"]) == (200, "model")
     with pytest.raises(ModelError, match="MODEL_TOKENS"):
-        create_app(settings.model_copy(update={"model_tokens": ()}))
+        tokens_of(settings.model_copy(update={"model_tokens": ()}))
 
 
 def test_metadata(client: TestClient, store: Store) -> None:
@@ -126,9 +127,12 @@ def test_a_batch_is_predicted_as_the_model_predicts_it(
         assert response.status_code == 200
         assert [row.model_dump() for row in predictions_of(body)] == expected
         assert (body["model_name"], body["model_version"]) == (MODEL_NAME, store.current())
-        assert body["parameters"].keys() == {"signature", "fallback"}
         assert body["parameters"]["signature"] == signature()
         assert json.loads(body["parameters"]["fallback"]) == store.read().fallback
+        quantiles = store.read().observed[TARGET.name].quantiles
+        assert json.loads(body["parameters"].get("range", "null")) == (
+            quantiles and [quantiles[0], quantiles[-1]]
+        )
         assert body["id"] == "7\ud83d"
         assert [each["name"] for each in body["outputs"]] == OUTPUTS
 

@@ -136,8 +136,13 @@ def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> N
     assert other.add(manifest, files)
     assert not other.add(manifest.model_copy(update={"python": "3.99"}), files)
     assert other.read(manifest.version) == manifest
-    assert other.add(manifest.model_copy(update={"version": "0" * 12}), {})
-    for version in (manifest.version, "0" * 12):
+    second = manifest.model_copy(update={"evaluation": None})
+    second = second.model_copy(update={"version": version_of(second)})
+    with pytest.raises(ModelError, match=r"model\.joblib"):
+        other.add(second, {})  # it cannot be read back
+    assert other.add(second, files)
+    for version in (manifest.version, second.version):
         other.promote(version)
         assert other.folder() == other.path / version
-    assert {each.name for each in other.path.iterdir()} == {"current", manifest.version, "0" * 12}
+    versions = {manifest.version, second.version}
+    assert {each.name for each in other.path.iterdir()} == {"current", *versions}

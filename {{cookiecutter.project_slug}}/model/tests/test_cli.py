@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from contract import INPUTS, TARGET, Prediction, golden
 from model import cli
 from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
-from model.artifacts.verification import DIGEST_FILE
+from model.artifacts.verification import DIGEST_FILE, SIGNATURE_FILE
 from model.training.history import History, read_history
 
 ROWS = [json.dumps({each.name: row[each.name] for each in INPUTS}) for row in golden()[-1].features]
@@ -91,7 +92,7 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert json.loads(run("show", first, "--json")[1]) == trained
     assert "unchanged" in train(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
-    assert "run `make train`, or `model promote` another" in run("show")[2]
+    assert f"no version '{first}'; run `make train`, or `model promote` one" in run("show")[2]
     assert run("promote", second)[0] == 0
     assert run("show")[0] == 0
     (tmp_path / ".env").write_text("MODEL_STORE=elsewhere\nOTHER=1\n")
@@ -132,13 +133,72 @@ def test_what_derive_or_the_model_raises_for_a_row_is_told_in_one_line(
     broken = Simple(predict=failing)
     for where, fake, what in (
         ("model.columns.add_derived", failing, "a derived feature"),
-        ("model.engines.loading.Model.load", lambda path: broken, "the model fails on it"),
+        ("model.engines.loading.Model.load", lambda *_: broken, "the model fails on it"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(where, fake)
             status, out, err = served("predict", ROWS[0])
         assert (status, out) == (1, "")
         assert err == f"model: row 1: {what}: ZeroDivisionError: of the team's own\n"
+
+
+def test_a_damaged_version_is_listed_as_such_and_not_promoted(run: Run, tmp_path: Path) -> None:
+    train(run, write_csv(tmp_path / "history.csv", make_history(60)))
+    other = write_csv(tmp_path / "other.csv", make_history(60, seed=1))
+    version = train(run, other, "--no-promote")[0].split()[1]
+    model, manifest = (Path("artifacts", version, each) for each in (MODEL_FILE, MANIFEST_FILE))
+    model.write_bytes(model.read_bytes()[:-1])
+    status, _, err = run("promote", version)
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"model: {model}: not the file that was stored")
+    manifest.write_text("{}")
+    status, out, err = run("versions")
+    assert (status, out[:2], len(out.splitlines())) == (0, "* ", 1)
+    assert err.startswith(f"model: {manifest}: not the manifest that was stored")
+
+
+def make_keys(path: Path, name: str) -> tuple[str, str]:
+    """The files of a private key and of its public key, as the README makes them."""
+    private, public = str(path / f"{name}.pem"), str(path / f"{name}.pub.pem")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", private)
+    openssl("pkey", "-in", private, "-pubout", "-out", public)
+    return private, public
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True)
+
+
+def test_with_keys_only_a_signed_version_is_loaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = write_csv(tmp_path / "history.csv", make_history(60))
+    (old, old_public), (new, new_public) = (make_keys(tmp_path, each) for each in ("old", "new"))
+    version = train(run, history)[0].split()[1]
+    manifest, signature = (
+        str(Path("artifacts", version, each)) for each in (MANIFEST_FILE, SIGNATURE_FILE)
+    )
+    monkeypatch.setenv("MODEL_VERIFY_KEYS", f"{new_public},{old_public}")
+    assert f"{signature}: No such file" in run("predict", ROWS[0])[2]
+    openssl("pkeyutl", "-sign", "-rawin", "-inkey", old, "-in", manifest, "-out", signature)
+    assert run("predict", ROWS[0])[0] == 0
+    Path(signature).unlink()
+    assert "MODEL_SIGNING_KEY: is not set" in run("train", "--data", str(history))[2]
+    monkeypatch.setenv("MODEL_SIGNING_KEY", old)
+    assert "unchanged" not in train(run, history)[0]  # the same version, signed
+    assert run("predict", ROWS[0])[0] == 0
+    monkeypatch.setenv("MODEL_VERIFY_KEYS", new_public)
+    for command in (["predict", ROWS[0]], ["promote", version]):
+        assert "not signed by any key of MODEL_VERIFY_KEYS" in run(*command)[2]
+    assert "belongs to no key of MODEL_VERIFY_KEYS" in run("train", "--data", str(history))[2]
+    monkeypatch.setenv("MODEL_SIGNING_KEY", new)
+    train(run, history)
+    assert run("predict", ROWS[0])[0] == 0
+    Path(new).chmod(0o640)
+    assert "other users can read it; `chmod 600 " in run("train", "--data", str(history))[2]
+    monkeypatch.setenv("MODEL_SIGNING_KEY", new_public)
+    Path(new_public).chmod(0o600)
+    assert "holds no Ed25519PrivateKey" in run("train", "--data", str(history))[2]
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, MANIFEST_FILE, DIGEST_FILE])

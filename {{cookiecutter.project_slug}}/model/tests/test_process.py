@@ -18,7 +18,8 @@ from support import BODY, Server, ask, connected, eventually, serving
 
 from model.artifacts.store import Store
 from model.errors import ModelError
-from model.serving.server import KEEPALIVE_SECONDS, private_socket
+from model.serving.server import KEEPALIVE_SECONDS
+from model.serving.unix import private_socket
 
 pytestmark = pytest.mark.slow
 

@@ -25,6 +25,7 @@ from model.training.evaluation import metrics_of
 from model.training.fitting import fit
 from model.training.gate import objections
 from model.training.history import History
+from model.training.outliers import reject_outliers
 from model.training.provenance import packages_of
 from model.training.search import _name
 from model.training.trainer import MIN_ROWS
@@ -96,6 +97,27 @@ def test_too_few_rows_are_rejected() -> None:
     train(make_history(MIN_ROWS), compiled=False)
 
 
+def test_outliers_of_the_target_are_rejected_and_a_heavy_tail_is_not() -> None:
+    draw = np.random.default_rng(0)
+    tails = [draw.lognormal(7, 1.5, 5_000), draw.pareto(1.5, 5_000), draw.poisson(0.05, 5_000)]
+    for rest in (*tails, np.zeros(5_000), np.linspace(600, 1800, 20)):
+        for bad in ([], [1e13], [-1e13]):
+            history = with_targets(*rest, *bad)
+            kept, outliers = reject_outliers(history)
+            found = bad if TASK == "regression" and rest.any() else []
+            assert (outliers.rows if outliers else 0) == len(found)
+            assert kept.targets == history.targets[: len(history) - len(found)]
+    mixed = with_targets(*np.linspace(1, 2, 97), *[1e9] * 3)
+    assert reject_outliers(mixed) == (mixed, None)  # so many are no outliers
+    poisoned = with_targets(*make_history(59).targets, 1e12)
+    manifest, _ = train(poisoned, compiled=False)
+    if TASK == "regression":
+        assert manifest.outliers
+        assert manifest.outliers.rows == 1
+        assert manifest.outliers.high < 1e12
+        assert max(manifest.observed[TARGET.name].quantiles or ()) < manifest.outliers.high
+
+
 def test_a_target_of_one_value_or_a_column_without_any_does_no_harm() -> None:
     if TASK == "regression":
         train(with_targets(*[FEW] * 40), compiled=False)
@@ -123,7 +145,7 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     assert batch[:9] == [engine.predict(row).values[0] for row in rows]
     strange: dict[str, Any] = {
         "datetime": datetime(9000, 12, 31, tzinfo=UTC),
-        "float": 1e300,
+        "float": float(EXACT),
         "int": -EXACT,
         "bool": True,
         "category": "never seen",

@@ -63,6 +63,29 @@ class Service:
             query = select(stored).order_by(*stored.primary_key)
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def put_aside(self, table: str) -> None:
+        """Let nothing be written to a table."""
+        self._execute(f"ALTER TABLE {table} RENAME TO aside")
+
+    def put_back(self, table: str) -> None:
+        """Take that back."""
+        self._execute(f"ALTER TABLE aside RENAME TO {table}")
+
+    def _execute(self, statement: str) -> None:
+        with self.database.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def ready(self) -> TestResponse:
+        """The answer of /readyz to what a check finds now."""
+        self.app.extensions["readiness"].check_now()
+        return self.client.get("/readyz")
+
+    def checks(self) -> dict[str, str]:
+        """What a check finds now."""
+        self.app.extensions["readiness"].check_now()
+        found: dict[str, str] = self.app.extensions["readiness"].report().checks
+        return found
+
     def stored(self) -> int:
         """How many rows there are of what callers can write."""
         return len(self.rows(PLURAL)) + len(self.rows("predictions"))
@@ -73,8 +96,8 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "empty.db"
     database = Database(f"sqlite:///{path}")
     database.migrate()
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+    with database.sessions() as session:
+        session.execute(text("PRAGMA journal_mode = DELETE"))
     database.engine.dispose()
     return path
 

@@ -46,7 +46,7 @@ EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.prediction
 """What the fakes predict, and what they recommend for when they cannot."""
 
 OUTCOME = {TARGET.name: {"float": 3, "bool": True, "category": "b"}[TARGET.kind]}
-TOKEN = "an-example-of-a-token"
+TOKEN = "an-example-of-a-token-of-32-characters"
 VERSION = "3f2a9c"
 PATIENCE_SECONDS = 30
 """How long to wait for what is sure to come."""
@@ -164,11 +164,13 @@ class FakeServer:
 
     Attributes:
         model: what answers.
+        tokens: each of which it accepts.
         headers: of the last request.
     """
 
     def __init__(self) -> None:
         self.model = FakeModel()
+        self.tokens = {TOKEN}
         self.headers: dict[str, str] = {}
 
     def answer(self, handler: BaseHTTPRequestHandler, ask: Callable[[], Any]) -> None:
@@ -178,7 +180,7 @@ class FakeServer:
             status, answer = 200, ask()
         except RuntimeError as fault:
             status, answer = 500, {"error": str(fault)}
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             status, answer = 401, {"error": "a token is needed"}
         elif handler.path.removesuffix("/infer") != f"/v2/models/{MODEL_NAME}":
             status, answer = 404, {"error": "no such path"}

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from conftest import Service
 from pydantic_core import to_jsonable_python
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 from support import (
     ENTITY,
@@ -147,23 +145,16 @@ def test_two_processes_that_meet_a_version_at_once_both_place(service: Service, 
     assert [row["version"] for row in service.rows("model_versions")] == [VERSION]
 
 
-@pytest.mark.parametrize(
-    "statement", ["INSERT INTO predictions", "INSERT INTO model_versions", "COMMIT"]
-)
-def test_all_rows_are_written_or_none(service: Service, statement: str) -> None:
-    def fail(connection: Any, cursor: Any = None, running: str = "COMMIT", *rest: Any) -> None:
-        if statement in running:
-            raise OperationalError(running, {}, Exception("disk full"))
-
-    with (
-        listening(Engine, "before_cursor_execute", fail),
-        listening(Engine, "commit", lambda connection: fail(connection)),
-    ):
-        response = service.post(NEW)
+@pytest.mark.parametrize("table", ["predictions", "model_versions", "idempotency_keys"])
+def test_all_rows_are_written_or_none(service: Service, table: str) -> None:
+    service.put_aside(table)
+    key = {"Idempotency-Key": "a"}
+    response = service.post(NEW, headers=key)
     assert (response.status_code, response.mimetype) == (503, "application/problem+json")
-    assert "disk" not in response.text
+    assert (response.headers["Retry-After"], "table" in response.text) == ("1", False)
+    service.put_back(table)
     assert service.stored() == len(service.rows("model_versions")) == 0
-    service.place()
+    assert service.post(NEW, headers=key).status_code == 201
     assert len(service.rows("model_versions")) == 1
 
 

@@ -34,15 +34,11 @@ def test_a_database_without_tables(fresh_url: str) -> None:
     service = Service(fresh_url)
     response = service.post(NEW)
     assert (response.status_code, response.mimetype) == (503, "application/problem+json")
-    ready = service.client.get("/readyz")
-    assert ready.json
-    assert (ready.status_code, ready.json["checks"]) == (
-        503,
-        {"database": "not migrated: run `service migrate`", "model": "ok"},
-    )
+    assert service.ready().status_code == 503
+    assert service.checks() == {"database": "not migrated: run `service migrate`", "model": "ok"}
     service.database.migrate()
     service.place()
-    assert service.client.get("/readyz").status_code == 200
+    assert service.ready().status_code == 200
     service.close()
 
 
@@ -53,10 +49,8 @@ def test_a_database_without_tables(fresh_url: str) -> None:
 )
 def test_no_database(url: str, fault: Exception | None, capfd: pytest.CaptureFixture[str]) -> None:
     service = Service(url)
-    ready = service.client.get("/readyz")
-    assert ready.json
-    checks = {"database": "unreachable", "model": "ok"}
-    assert (ready.status_code, ready.json["checks"]) == (503, checks)
+    assert service.ready().status_code == 503
+    assert service.checks() == {"database": "unreachable", "model": "ok"}
     service.predictor.error = fault
     for response in (
         service.post(NEW),
@@ -64,6 +58,7 @@ def test_no_database(url: str, fault: Exception | None, capfd: pytest.CaptureFix
         service.post(OUTCOME, f"{PATH}/1/outcome"),
     ):
         assert (response.status_code, response.mimetype) == (503, "application/problem+json")
+        assert response.headers["Retry-After"] == "1"
         assert not any(word in response.text for word in ("secret", "127.0.0.1", "proc", "sql"))
     assert service.client.get("/livez").status_code == 200
     assert "secret" not in capfd.readouterr().err

@@ -1,32 +1,71 @@
-"""Liveness asks nothing else; readiness asks the database and the model, and says what is wrong."""
+"""Ready while the product can answer: by its model, or by its fallback."""
+
+from threading import Event
+from time import monotonic
 
 import pytest
 from conftest import Service
 from sqlalchemy.engine import Engine
-from support import GONE, listening
+from support import GONE, NEW, listening, wait_until
 
+from service import health
 from service.predictors import PredictorError
 
 
 def test_ready_without_a_write(service: Service) -> None:
-    response = service.client.get("/readyz")
-    assert (response.status_code, response.json) == (
-        200,
-        {"status": "ok", "checks": {"database": "ok", "model": "ok"}},
-    )
-    assert service.rows("model_versions") == []
+    response = service.ready()
+    assert (response.status_code, response.json) == (200, {"status": "ok", "model": "ok"})
+    assert service.checks() == {"database": "ok", "model": "ok"}
+    assert service.stored() == len(service.rows("model_versions")) == 0
 
 
-@pytest.mark.parametrize("reason", ["unreachable", "timeout", "unauthorized", "signature"])
-def test_not_ready_without_the_model(service: Service, reason: str) -> None:
+@pytest.mark.parametrize("reason", ["unreachable", "timeout", "unauthorized"])
+def test_degraded_without_the_model(service: Service, reason: str) -> None:
     service.predictor.error = PredictorError(reason, "what is wrong")  # type: ignore[arg-type]
-    response = service.client.get("/readyz")
-    assert (response.status_code, response.mimetype) == (503, "application/problem+json")
-    assert response.json
-    assert response.json["checks"] == {"database": "ok", "model": f"{reason}: what is wrong"}
-    assert response.json["detail"] == f"model: {reason}: what is wrong"
+    response = service.ready()
+    assert (response.status_code, response.json) == (200, {"status": "ok", "model": "degraded"})
+    assert service.checks()["model"] == f"degraded: {reason}: what is wrong"
     service.predictor.error = None
-    assert service.client.get("/readyz").status_code == 200
+    assert service.ready().json == {"status": "ok", "model": "ok"}
+
+
+def test_not_ready_with_a_model_of_another_contract(service: Service) -> None:
+    service.predictor.error = PredictorError("signature", "what is wrong")
+    response = service.ready()
+    assert (response.status_code, response.mimetype) == (503, "application/problem+json")
+    assert service.checks() == {"database": "ok", "model": "signature: what is wrong"}
+    assert "what is wrong" not in response.text
+
+
+def test_not_ready_while_writes_fail(service: Service) -> None:
+    service.put_aside("predictions")
+    assert service.ready().status_code == 200
+    assert service.post(NEW).status_code == 503
+    assert service.checks()["database"] == "not writable: a write has just failed"
+    service.put_back("predictions")
+    service.place()
+    assert service.ready().status_code == 200
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_check_that_hangs_is_a_fault_and_delays_nobody(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PERIOD_SECONDS", 0.01)
+    hang, readiness = Event(), service.app.extensions["readiness"]
+    readiness.start()
+    try:
+        wait_until(lambda: service.client.get("/readyz").status_code == 200)
+        with listening(Engine, "engine_connect", lambda _: hang.wait()):
+            start = monotonic()
+            wait_until(lambda: service.client.get("/readyz").status_code == 503)
+            assert monotonic() - start < 5
+            assert readiness.report().checks["database"] == "no answer"
+            hang.set()
+        wait_until(lambda: service.client.get("/readyz").status_code == 200)
+    finally:
+        hang.set()
+        readiness.stop()
 
 
 def test_alive_whatever_else_is_wrong(service: Service) -> None:
@@ -34,7 +73,7 @@ def test_alive_whatever_else_is_wrong(service: Service) -> None:
     connections: list[object] = []
     with listening(Engine, "do_connect", lambda *each: connections.append(each)):
         response = service.client.get("/livez")
-    assert (response.status_code, response.json) == (200, {"status": "ok", "checks": {}})
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
     assert connections == []
 
 

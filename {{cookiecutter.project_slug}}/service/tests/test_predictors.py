@@ -1,11 +1,13 @@
 """The port: one suite over every way of reaching a model."""
 
 import math
+import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ from support import (
 )
 
 from contract import FEATURES, MODEL_NAME, TARGET, Features, Prediction, golden, signature
-from service.predictors import Answer, Predictor, PredictorError, from_url
+from service.predictors import Access, Answer, Predictor, PredictorError, from_url
 
 ROW = Features.model_validate(GOLDEN.features[0])
 
@@ -39,9 +41,10 @@ class Way:
     url: str
 
     def predictor(
-        self, url: str | None = None, token: str = TOKEN, timeout: float = 10
+        self, url: str | None = None, tokens: Sequence[str] = (TOKEN,), **access: Any
     ) -> Predictor:
-        predictor = from_url(url or self.url, token=token, timeout=timeout, connections=2)
+        granted = Access(lambda: tokens, **access)
+        predictor = from_url(url or self.url, access=granted, connections=2)
         predictor.open()
         return predictor
 
@@ -66,8 +69,12 @@ def way(
         yield Way(server.model, server, url)
 
 
-def ask(predictor: Predictor) -> Answer:
-    return predictor.predict(ROW, "r1")
+def ask(predictor: Predictor, request_id: str = "r1", seconds: float = 10) -> Answer:
+    return predictor.predict(ROW, request_id, monotonic() + seconds)
+
+
+def check(predictor: Predictor, seconds: float = 10) -> None:
+    predictor.check(monotonic() + seconds)
 
 
 def fault_of(call: Callable[[], object]) -> PredictorError:
@@ -78,22 +85,23 @@ def fault_of(call: Callable[[], object]) -> PredictorError:
     return caught.value
 
 
-def faults_of(predictor: Predictor) -> set[str]:
+def faults_of(predictor: Predictor, seconds: float = 10) -> set[str]:
     """The reasons for which it neither predicts nor passes the check."""
-    return {fault_of(call).reason for call in (lambda: ask(predictor), predictor.check)}
+    asked = fault_of(lambda: ask(predictor, seconds=seconds))
+    return {asked.reason, fault_of(lambda: check(predictor, seconds)).reason}
 
 
 def test_an_answer_has_a_prediction_its_version_and_the_fallback(way: Way) -> None:
     assert ask(way.predictor()) == Answer(EXPECTED, VERSION, OTHER)
     (request,) = way.model.requests
     assert request["id"] == "r1"
-    way.predictor().check()
+    check(way.predictor())
 
 
 def test_the_golden_request_is_sent(way: Way) -> None:
     predictor = way.predictor()
     for row in GOLDEN.features:
-        predictor.predict(Features.model_validate(row), "r1")
+        predictor.predict(Features.model_validate(row), "r1", monotonic() + 10)
     sent = [request["inputs"] for request in way.model.requests]
     for position, tensor in enumerate(GOLDEN.request["inputs"]):
         one, two = (inputs[position] for inputs in sent)
@@ -114,18 +122,18 @@ def test_golden_responses_are_read_as_long_as_the_target_is_the_same(way: Way) -
 
 def test_a_server_without_signatures_is_compared_by_its_tensors(way: Way) -> None:
     way.model.changes = {"parameters": None}
-    way.predictor().check()
+    check(way.predictor())
     assert ask(way.predictor()) == Answer(EXPECTED, VERSION, None)
     other = [{"name": column.name, "datatype": "FP16"} for column in FEATURES]
     for key, value in (("inputs", other), ("inputs", []), ("outputs", []), ("outputs", "x")):
         way.model.changes = {"parameters": {}, key: value}
-        assert fault_of(way.predictor().check).reason == "signature"
+        assert fault_of(lambda: check(way.predictor())).reason == "signature"
 
 
 def test_another_contract(way: Way) -> None:
     way.model.changes = {"parameters": {"signature": "0123456789abcdef"}}
     assert faults_of(way.predictor()) == {"signature"}
-    assert signature() in str(fault_of(way.predictor().check))
+    assert signature() in str(fault_of(lambda: check(way.predictor())))
 
 
 def test_a_model_that_is_not_there(way: Way) -> None:
@@ -138,9 +146,9 @@ def test_a_model_that_is_not_there(way: Way) -> None:
 
 
 def test_too_slow(way: Way) -> None:
-    predictor = way.predictor(timeout=0.25)
+    predictor = way.predictor()
     way.model.released.clear()
-    assert faults_of(predictor) == {"timeout"}
+    assert faults_of(predictor, seconds=0.25) == {"timeout"}
     way.model.released.set()
 
     def answers() -> bool:
@@ -196,17 +204,54 @@ def test_an_invalid_fallback(way: Way, fallback: object) -> None:
     assert fault_of(lambda: ask(way.predictor())).reason == "invalid_response"
 
 
+@pytest.mark.parametrize("invalid", [7, "", "[]", "[1]", '["a", 2]', "[1, 2, 3]", "[NaN, 1]"])
+def test_an_invalid_range(way: Way, invalid: object) -> None:
+    way.model.changes = {"parameters": {"range": "[1, 2.5]"}}
+    assert ask(way.predictor()).range == (1, 2.5)
+    way.model.changes = {"parameters": {"range": invalid}}
+    assert fault_of(lambda: ask(way.predictor())).reason == "invalid_response"
+
+
 @over_the_network
 def test_the_wrong_token(way: Way) -> None:
-    predictor = way.predictor(token="another")
+    predictor = way.predictor(tokens=["another"])
     assert faults_of(predictor) == {"unauthorized"}
-    assert "MODEL_TOKENS" in str(fault_of(predictor.check))
+    assert "MODEL_TOKENS" in str(fault_of(lambda: check(predictor)))
 
 
 @over_the_network
-def test_the_request_id_is_sent(way: Way) -> None:
-    ask(way.predictor())
+def test_of_two_tokens_either_may_be_the_one(way: Way) -> None:
+    predictor = way.predictor(tokens=["another", TOKEN])
+    assert ask(predictor)
+    assert ask(predictor)
+    assert len(way.model.requests) == 3  # the second time the right one was sent at once
+
+
+@over_the_network
+def test_the_request_id_and_the_time_left_are_sent(way: Way) -> None:
+    ask(way.predictor(), seconds=5)
     assert way.server.headers["X-Request-ID"] == "r1"
+    assert 1000 < int(way.server.headers["X-Request-Timeout-Ms"]) < 5000
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="Linux alone tells")
+@pytest.mark.parametrize("way", ["http+unix"], indirect=True)
+def test_a_server_of_another_user_is_told_nothing(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    assert faults_of(way.predictor()) == {"unauthorized"}
+    assert not way.server.headers
+    assert ask(way.predictor(peers=(me,)))
+
+
+def test_other_hosts_are_not_called_in_the_clear() -> None:
+    for url in ("http://127.0.0.2:1", "http://[::1]:1", "http://localhost"):
+        assert from_url(url, access=Access(), connections=1)
+    with pytest.raises(ValueError, match="MODEL_PLAINTEXT"):
+        from_url("http://10.0.0.1", access=Access(), connections=1)
+    assert from_url("http://10.0.0.1", access=Access(plaintext=True), connections=1)
 
 
 @pytest.mark.parametrize("way", ["http"], indirect=True)
@@ -222,7 +267,7 @@ def test_an_artifact_that_comes_later_is_opened_by_the_readiness_check(way: Way)
     assert fault_of(lambda: ask(predictor)).reason == "unreachable"
     MODELS["later"] = FakeModel()
     assert fault_of(lambda: ask(predictor)).reason == "unreachable"
-    predictor.check()
+    check(predictor)
     assert ask(predictor)
 
 
@@ -239,4 +284,4 @@ def test_an_artifact_that_comes_later_is_opened_by_the_readiness_check(way: Way)
 )
 def test_an_invalid_url(url: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        from_url(url, token=None, timeout=1, connections=1)
+        from_url(url, access=Access(), connections=1)

@@ -6,7 +6,10 @@ import pytest
 from conftest import settings
 
 from service.app import create_app
+from service.predictors.access import access_of
 from service.settings import Settings, load
+
+LONG = "a-token-of-more-than-32-characters-"
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +28,12 @@ def test_every_setting_has_a_default_and_a_line_of_documentation() -> None:
 
 
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("MODEL_TOKENS=first, second\nPORT=1\nSOMETHING_ELSE=x\n")
+    Path(".env").write_text(f"MODEL_TOKENS={LONG}1, {LONG}2\nPORT=1\nSOMETHING_ELSE=x\n")
     monkeypatch.setenv("PORT", "2")
     found = load()
-    assert [token.get_secret_value() for token in found.model_tokens] == ["first", "second"]
+    assert [token.get_secret_value() for token in found.model_tokens] == [LONG + "1", LONG + "2"]
     assert found.port == 2
-    assert "first" not in repr(found)
+    assert LONG not in repr(found)
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"])
@@ -61,9 +64,15 @@ DATABASES = ["", "x", "mysql://h/d", "postgresql://u:p@h:x/d", "sqlite://", "sql
         *(("DATABASE_URL", url, "(this|it) ") for url in DATABASES),
         *(
             ("MODEL_TOKENS", tokens, "a token is made of visible ASCII")
-            for tokens in ("abSECRET\ncd", "good, ab SECRET", "SECRETé", "SECRET\x7f")
+            for tokens in ("abSECRET\ncd", f"{LONG}, ab SECRET", "SECRETé", "SECRET\x7f")
         ),
+        ("MODEL_TOKENS", f"{LONG},SECRET", "a token has at least 32 characters"),
+        ("MODEL_TOKENS_FILE", "missing", ".*missing"),
         ("MODEL_URL", "somewhere", "it must begin with"),
+        ("MODEL_URL", "http://model:9000", ".*MODEL_PLAINTEXT"),
+        ("MODEL_CA", "ca.pem", ".*https://"),
+        ("MODEL_CLIENT_CERT", "client.pem", ".*https://"),
+        ("MODEL_CLIENT_KEY", "client.key", ".*https://"),
         ("PORT", "0", ""),
     ],
 )
@@ -75,3 +84,28 @@ def test_an_invalid_setting_stops_the_start(
         create_app()
     assert "SECRET" not in str(caught.value)
     assert not list(Path().iterdir())
+
+
+def test_a_file_of_tokens_takes_the_place_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path("tokens")
+    monkeypatch.setenv("MODEL_TOKENS_FILE", str(file))
+    for content, fault in (("", "no token"), ("SECRET", "32 characters")):
+        file.write_text(content)
+        with pytest.raises(SystemExit, match=f"^MODEL_TOKENS_FILE: .*{fault}") as caught:
+            access_of(load())
+        assert "SECRET" not in str(caught.value)
+    file.write_text(f"{LONG}1\n{LONG}2\n")
+    assert access_of(load()).tokens() == (LONG + "1", LONG + "2")
+    monkeypatch.setenv("MODEL_TOKENS", LONG)
+    with pytest.raises(SystemExit, match="not both"):
+        access_of(load())
+
+
+def test_https_needs_certificates_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_URL", "https://model")
+    monkeypatch.setenv("MODEL_CLIENT_CERT", "client.pem")
+    with pytest.raises(SystemExit, match=r"^MODEL_CLIENT_KEY: .*together"):
+        access_of(load())
+    monkeypatch.setenv("MODEL_CLIENT_KEY", "client.key")
+    with pytest.raises(SystemExit, match=r"^MODEL_CLIENT_CERT: .*client\.pem"):
+        access_of(load())

@@ -17,7 +17,8 @@ from pydantic_core import PydanticCustomError
 from contract.timezone import TIMEZONE
 
 EXACT = 2**53
-"""Integers up to here are exact in every JSON reader (RFC 8259, section 6)."""
+"""Numbers go up to here: integers are exact in every JSON reader (RFC 8259, section 6), and the
+squares of floats, summed over a history, stay finite in float32 as well."""
 
 NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
 WHOLE = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
@@ -27,6 +28,12 @@ MOMENT = re.compile(
     re.ASCII,
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
+VISIBLE = (
+    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+$"
+)
+"""Text without what controls a terminal, turns the direction of reading, or cannot be seen."""
+
+NUMERIC = "a number within ±2^53"
 INTEGER = "a whole number within ±2^53"
 TEXT = "1 to 200 characters without control characters"
 ISO_8601 = "a moment as ISO 8601 writes it, such as 2026-11-27T08:15:00+01:00"
@@ -49,12 +56,13 @@ def _moment(value: object) -> object:
     raise PydanticCustomError("moment", "Input should be {expected}", {"expected": ISO_8601})
 
 
-Float = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# Without the bounds: a greater whole number in JSON may become one of them.
+Float = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=-EXACT, lt=EXACT)]
 Int = Annotated[int, Field(strict=True, ge=-EXACT, le=EXACT), BeforeValidator(_whole)]
 Bool = Annotated[bool, Field(strict=True)]
 Category = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(strict=True, min_length=1, max_length=200, pattern=VISIBLE),
 ]
 Datetime = Annotated[datetime, BeforeValidator(_moment)]
 
@@ -139,7 +147,7 @@ def _bool(text: str) -> bool | None:
 KINDS = {
     each.name: each
     for each in (
-        Kind("float", "FP64", float, TypeAdapter(list[Float | None]), "a finite number", _float),
+        Kind("float", "FP64", float, TypeAdapter(list[Float | None]), NUMERIC, _float),
         Kind("int", "INT64", int, TypeAdapter(list[Int | None]), INTEGER, _int),
         Kind("bool", "BOOL", bool, TypeAdapter(list[Bool | None]), "true or false", _bool),
         Kind("category", "BYTES", str, TypeAdapter(list[Category | None]), TEXT, str),

@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
-from contract import INPUTS, Inputs, LookedUp
+from contract import INPUTS, TARGET, Inputs, LookedUp
 from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.store import Store
 from model.errors import ModelError, explained
@@ -32,6 +33,7 @@ class Row(LookedUp, Inputs):
 
 def main() -> None:
     """Run the command; an error that a person can correct ends it with one line."""
+    os.umask(0o077)  # whatever it writes is for this user alone
     try:
         cli()
     except ModelError as error:
@@ -57,13 +59,16 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
     """
     # Threads that wait for work would else spin, and hold up others where cores are few.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from model.artifacts.signing import signer
     from model.engines.loading import Model
     from model.training.gate import objections
     from model.training.history import read_history
     from model.training.trainer import STEPS
     from model.training.trainer import train as train_on
 
-    store = Store(load_settings().model_store)
+    settings = load_settings()
+    store = Store(settings.model_store)
+    sign = signer(settings.model_signing_key, settings.model_verify_keys)
     steps = ["read the history", *STEPS, "store and test"]
 
     def show_step(name: str) -> None:
@@ -75,12 +80,13 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
     history = read_history(data)
     manifest, files = train_on(history, show_step, compiled=compiled)
     show_step(steps[-1])
-    new = store.add(manifest, files)
-    Model.load(store.folder(manifest.version))
+    new = store.add(manifest, files, partial(Model.load, keys=settings.model_verify_keys), sign)
     if history.warning:
         click.echo(f"WARNING: {history.warning}", err=True)
     if useless := manifest.uninformative:
         click.echo(f"WARNING: constant or empty, so of no use: {', '.join(useless)}", err=True)
+    if rejected := _rejected(manifest):
+        click.echo(f"WARNING: {rejected}", err=True)
     reasons = [] if force else objections(manifest, store.current_manifest())
     if promote and not reasons:
         store.promote(manifest.version)
@@ -97,13 +103,16 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
 def versions() -> None:
     """List the versions, the current one marked, oldest first."""
     store = Store(load_settings().model_store)
-    for manifest in store.versions():
+    manifests, faults = store.versions()
+    for manifest in manifests:
         mark = "*" if store.is_current(manifest) else " "
         trained, data = f"{manifest.created_at:%Y-%m-%d %H:%M:%S}", manifest.data
         judged, synthetic = "not judged", "  SYNTHETIC DATA" if data.synthetic else ""
         if found := manifest.evaluation:
             judged = f"{METRIC} {found.metrics[METRIC]:.4g} (baseline {found.baseline[METRIC]:.4g})"
         click.echo(f"{mark} {manifest.version}  {trained}  {data.rows} rows  {judged}{synthetic}")
+    for fault in faults:
+        click.echo(f"model: {fault}", err=True)
 
 
 @cli.command()
@@ -122,8 +131,16 @@ def show(version: str | None, as_json: bool) -> None:
 @cli.command()
 @click.argument("version")
 def promote(version: str) -> None:
-    """Make VERSION the current one; a server that runs serves it once it is started again."""
-    Store(load_settings().model_store).promote(version)
+    """Make VERSION the current one, once it was loaded and tested here.
+
+    A server that runs serves it once it is started again.
+    """
+    from model.engines.loading import Model
+
+    settings = load_settings()
+    store = Store(settings.model_store)
+    Model.load(store.folder(version), settings.model_verify_keys)
+    store.promote(version)
     click.echo(f"current: {version}")
 
 
@@ -146,7 +163,8 @@ def predict(rows: str | None, version: str | None, output: Path | None, overwrit
     from model.columns import add_derived
     from model.engines.loading import Model
 
-    model = Model.load(Store(load_settings().model_store).folder(version))
+    settings = load_settings()
+    model = Model.load(Store(settings.model_store).folder(version), settings.model_verify_keys)
     if rows is not None and not rows.lstrip().startswith("{"):
         _predict_file(model, Path(rows), output, overwrite)
         return
@@ -199,6 +217,14 @@ def serve() -> None:
     run(load_settings())
 
 
+def _rejected(manifest: Manifest) -> str:
+    """The words on the rows whose target was out of all proportion, if there were any."""
+    if not (found := manifest.outliers):
+        return ""
+    limits = f"{TARGET.name} is not between {found.low:.6g} and {found.high:.6g}"
+    return f"{found.rows} of {manifest.data.rows} rows rejected, since their {limits}"
+
+
 def _describe(store: Store, manifest: Manifest) -> None:
     """Print what a person asks first about a version."""
     data, code = manifest.data, manifest.code
@@ -218,6 +244,7 @@ def _describe(store: Store, manifest: Manifest) -> None:
         "data": f"{data.source}, sha256 {data.sha256[:12]}",
         "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
         "caveat": data.caveat,
+        "outliers": _rejected(manifest),
         "constant or empty": ", ".join(manifest.uninformative),
         "commit": f"{code.commit[:12]}{dirty}" if code else None,
         "packages": ", ".join(f"{name} {it}" for name, it in manifest.packages.items()),

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.errors import ModelError, faults_of
 
+TOKEN_LENGTH = 32
+"""The fewest characters of a token, so that nobody guesses it."""
+
 
 class Settings(BaseSettings):
     """The settings by name; each is the environment variable of the same name in capitals."""
@@ -18,7 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     model_url: str = "http+unix://run/model.sock"
-    """Where to listen: `http+unix://` and a path, or `http://host:port`."""
+    """Where to listen: `http+unix://` and a path, `http://host:port` or `https://host:port`."""
     model_tokens: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     """Bearer tokens separated by commas; each is accepted, so that they can be rotated."""
     model_tokens_file: Path | None = None
@@ -57,22 +61,45 @@ class Settings(BaseSettings):
 
     @field_validator("model_tokens")
     @classmethod
-    def _can_be_sent(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
-        if re.search(r"[^!-~]", "".join(tokens)):
-            raise ValueError("a token is made of visible ASCII characters")
-        return tokens
+    def _check_tokens(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        return check_tokens(tokens)
 
     @property
     def bind(self) -> str:
-        """MODEL_URL for gunicorn, `unix:path` or `host:port`; raises ModelError if neither."""
+        """MODEL_URL for gunicorn, `unix:path` or `host:port`.
+
+        Raises:
+            ModelError: it is neither, or would take tokens in the clear from other hosts.
+        """
         with contextlib.suppress(ValueError):  # of a port that is no number
             url = urlsplit(self.model_url)
             if url.scheme == "http+unix" and (path := unquote(url.netloc + url.path)):
                 return f"unix:{path}"
-            if url.scheme == "http" and url.hostname:
-                return f"{url.netloc}:80" if url.port is None else url.netloc
-        fault = f"nothing can listen at {self.model_url!r}"
-        raise ModelError(f"MODEL_URL: {fault}; it is http+unix:// and a path, or http://host:port")
+            if url.scheme in ("http", "https") and url.hostname:
+                if url.scheme == "http" and not (self.model_plaintext or is_here(url.hostname)):
+                    fault = f"{self.model_url} would be in the clear, tokens too"
+                    raise ModelError(f"MODEL_URL: {fault}; take https://, or MODEL_PLAINTEXT=1")
+                default = {"http": 80, "https": 443}[url.scheme]
+                return f"{url.netloc}:{default}" if url.port is None else url.netloc
+        forms = "http+unix:// and a path, http://host:port or https://host:port"
+        raise ModelError(f"MODEL_URL: nothing can listen at {self.model_url!r}; it is {forms}")
+
+
+def is_here(host: str) -> bool:
+    """Whether this is a name or an address that no other machine can reach."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_tokens(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """The tokens; raises ValueError, which repeats none, if one is unfit."""
+    if re.search(r"[^!-~]", "".join(tokens)):
+        raise ValueError("a token is made of visible ASCII characters")
+    if any(len(token) < TOKEN_LENGTH for token in tokens):
+        raise ValueError(f"a token has at least {TOKEN_LENGTH} characters")
+    return tokens
 
 
 def load_settings() -> Settings:

@@ -5,12 +5,12 @@
 
 from typing import Annotated, Any
 
-from flask import abort, g
+from flask import abort, g, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.routing import IntegerConverter, ValidationError
 
-from service import schemas, use_cases
+from service import idempotency, schemas, use_cases
 from service.errors import responses
 
 BODY = (400, 413, 415, 422)
@@ -21,6 +21,16 @@ ROW = (404, 503)
 
 LARGEST_ID = 2**63 - 1
 """The largest key that the database gives."""
+
+
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes it safe to repeat a request that may not have arrived: for some hours "
+    "the same key, such as a UUID, gives the first answer again. Another body with it is a fault.",
+    "schema": {"type": "string", "pattern": f"^(?:{idempotency.PATTERN})$"},
+}
+"""The header, for the OpenAPI document."""
 
 
 class IdConverter(IntegerConverter):
@@ -54,11 +64,17 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
 
     @api.post(
         "/{{ plural }}",
-        responses=responses(201, schemas.{{ Entity }}, *BODY, 503),
+        openapi_extensions={"parameters": [KEY]},
+        responses=responses(201, schemas.{{ Entity }}, *BODY, 408, 503),
     )
     def place(body: schemas.New{{ Entity }}) -> Any:
         """Place a new {{ entity }} and say what is expected of it."""
-        placed = product.place(body, g.context)
+        try:
+            placed = product.place(body, g.context, _key())
+        except use_cases.Abandoned as error:
+            abort(408, str(error))
+        except idempotency.KeyReused as error:
+            abort(422, str(error))
         headers = {"Location": f"/{{ plural }}/{placed.id}"}
         return placed.model_dump(mode="json"), 201, headers
 
@@ -87,3 +103,13 @@ def routes(product: use_cases.UseCases) -> APIBlueprint:
             abort(409, str(error))
 
     return api
+
+
+def _key() -> idempotency.Key | None:
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    try:
+        return idempotency.Key.parse(getattr(g, "caller", ""), header)
+    except ValueError as error:
+        abort(400, str(error))

@@ -4,17 +4,21 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from service import api, docs, errors, health, telemetry, use_cases
+from service import access, api, docs, errors, health, ops, telemetry, use_cases
 from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
+from service.idempotency import KeyStore
 from service.predictors import Predictor, from_url
+from service.predictors.access import access_of
+from service.predictors.breaker import Breaker
+from service.predictors.guarded import Guarded
 from service.settings import Settings, invalid_setting, load
 
 DESCRIPTION = """
 {{ cookiecutter.description | wordwrap(98) }}.
 
-`/readyz` says whether the database and the model answer, `/metrics` has what Prometheus collects.
+`/readyz` says whether requests are answered, and whether by the model or by its fallback.
 """
 
 
@@ -55,11 +59,19 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     telemetry.configure_logging(settings)
     metrics = telemetry.Metrics()
     database = Database(settings.database_url, connections=settings.threads)
-    predictor = predictor or predictor_of(settings)
+    predictor = Guarded(
+        predictor or predictor_of(settings),
+        Breaker(metrics.breaker_state.set),
+        limit=concurrent_calls(settings),
+        deadline=settings.model_deadline,
+        range_factor=settings.model_range_factor,
+    )
     predictor.open()
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
-    product = use_cases.UseCases(database.sessions, forecaster, fallbacks)
+    keys = KeyStore(database, settings.idempotency_hours)
+    product = use_cases.UseCases(database, forecaster, fallbacks, keys)
+    readiness = health.Readiness(database, predictor)
 
     app = Application(
         __name__,
@@ -70,30 +82,36 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         static_folder=None,
     )
     app.extensions["database"] = database
+    app.extensions["readiness"] = readiness
+    app.extensions["metrics"] = metrics
+    app.extensions["ops"] = ops.create(metrics, readiness.report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = api.IdConverter
-    telemetry.install(app, metrics, settings.model_deadline)
+    telemetry.install(app, metrics, settings)
+    access.install(app, settings)
     errors.install(app)
     app.register_api(api.routes(product))
-    app.register_api(health.routes(database, predictor))
-    docs.install(app)
+    app.register_api(health.routes(readiness))
+    if settings.docs:
+        docs.install(app)
     return app
+
+
+def concurrent_calls(settings: Settings) -> int:
+    """How many threads of a process may wait for the model: half, so that the rest go on."""
+    return max(1, settings.threads // 2)
 
 
 def predictor_of(settings: Settings) -> Predictor:
     """The predictor that the settings name.
 
     Raises:
-        SystemExit: `model_url` is invalid.
+        SystemExit: one of the settings `model_…` is invalid.
     """
-    tokens = [token.get_secret_value() for token in settings.model_tokens]
+    access = access_of(settings)
     try:
-        return from_url(
-            settings.model_url,
-            token=tokens[0] if tokens else None,
-            connections=settings.threads,
-        )
+        return from_url(settings.model_url, access=access, connections=concurrent_calls(settings))
     except ValueError as error:
         raise invalid_setting("model_url", str(error)) from None

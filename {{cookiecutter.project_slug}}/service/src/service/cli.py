@@ -25,6 +25,7 @@ from service.tables import Prediction
 @click.group()
 def main() -> None:
     """The product service."""
+    os.umask(0o077)  # whatever is written is the service's own
 
 
 @main.command()
@@ -35,6 +36,26 @@ def serve() -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-")
     gunicorn = ["gunicorn", "--config", "python:service.gunicorn_conf", "service.app:create_app()"]
     os.execv(sys.executable, [sys.executable, "-m", *gunicorn])  # noqa: S606
+
+
+@main.command()
+@click.argument("name")
+def key(name: str) -> None:
+    """Make a key for a caller: what it sends, and the line by which the service knows it."""
+    from service.access import new_key
+
+    try:
+        secret, line = new_key(name)
+    except ValueError:
+        raise click.ClickException(
+            f"{name!r:.80}: a name has lower-case letters, digits, `.`, `_` and `-`"
+        ) from None
+    click.echo(f"{secret}\n{line}")
+    click.echo(
+        "The first is for the caller: Authorization: Bearer …; it is shown this once."
+        " The second is for API_KEYS or a line of API_KEYS_FILE.",
+        err=True,
+    )
 
 
 @main.command()
@@ -72,11 +93,11 @@ def export(path: TextIO) -> None:
         .order_by(Prediction.id)
         .execution_options(yield_per=1000)
     )
-    with _database() as database, database.sessions() as session:
+    with _database() as database, database.engine.begin() as connection:
         _require_migrated(database)
         rows = csv.writer(path, lineterminator="\n")
         rows.writerow(column.name for column in (*INPUTS, TARGET))
-        for served, outcome in session.execute(known):
+        for served, outcome in connection.execute(known):
             try:
                 inputs = _inputs_of(served)
             except ValidationError:  # served before a feature was added that must not be missing
@@ -115,7 +136,7 @@ def _require_migrated(database: Database) -> None:
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    database = Database(load().database_url, statement_timeout=0)
+    database = Database(load().database_url, limited=False)
     try:
         database.engine.connect().close()
     except DBAPIError as error:

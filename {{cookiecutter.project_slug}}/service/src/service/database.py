@@ -1,24 +1,29 @@
-"""The service's own database, and the state of its migrations."""
+"""The service's own database: what reads, what writes, and the state of its migrations."""
 
-import sqlite3
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
-from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import Connection, Dialect, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import PoolProxiedConnection
 
-CONNECT_TIMEOUT_SECONDS = 3
-"""How long to wait for a connection, a new one or a free one."""
+from service import connections as to
 
-STATEMENT_TIMEOUT_SECONDS = 5
-"""How long a statement of a request may take, locks included."""
+FAILED_WRITE_SECONDS = 1.0
+"""How long a failed write says that the database is not writable."""
+
+FREE_BYTES = 2**20
+"""What must be free on the disk of a SQLite file."""
 
 
 class Database:
@@ -27,18 +32,103 @@ class Database:
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://…`.
         connections: how many to keep open.
-        statement_timeout: in seconds; 0 for none, as migrations need it.
+        limited: whether no use may take longer than a request can wait; migrations may.
+
+    Attributes:
+        engine: for transactions.
+        sessions: for reading, each statement by itself.
     """
 
-    def __init__(
-        self, url: str, *, connections: int = 1, statement_timeout: int = STATEMENT_TIMEOUT_SECONDS
-    ) -> None:
-        self.engine = _engine(url, connections, statement_timeout)
-        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+    def __init__(self, url: str, *, connections: int = 1, limited: bool = True) -> None:
+        self._file = make_url(url).database if url.startswith("sqlite") else None
+        self.engine = (to.sqlite if self._file else to.postgresql)(url, connections, limited)
+        event.listen(self.engine, "begin", _begin_as_told)
+        self._turn = to.Turn() if self._file else None
+        reads = self.engine.execution_options(begin=None)
+        writes = self.engine.execution_options(begin=self._turn.begin if self._turn else _begin)
+        self.sessions = sessionmaker(reads, expire_on_commit=False)
+        self._writes = sessionmaker(writes, expire_on_commit=False)
+        self._failed_write = float("-inf")
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that writes; the others wait for their turn in SQLite.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
+        """
+        with self._watched(), self._turn or nullcontext(), self._writes.begin() as session:
+            yield session
+
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """A cursor of the driver itself, to write with: SQLAlchemy's share of the time is saved.
+
+        In PostgreSQL each statement is a transaction of its own; in SQLite all of them are one.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: when the database cannot be used; nothing is written.
+        """
+        with self._watched(), self._turn or nullcontext(), self._raw_connection() as connection:
+            cursor = connection.cursor()
+            if self._turn:
+                self._turn.begin(connection)
+            yield cursor
+            if self._turn:
+                cursor.execute("COMMIT")
+
+    @contextmanager
+    def _raw_connection(self) -> Iterator[PoolProxiedConnection]:
+        with _wrapped_errors(self.engine.dialect):
+            connection = self.engine.raw_connection()
+        try:
+            with _wrapped_errors(self.engine.dialect, connection):
+                yield connection
+        finally:
+            connection.close()  # which takes back what was not committed
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except SQLAlchemyError:
+            self._failed_write = monotonic()
+            raise
+        self._failed_write = float("-inf")
+
+    def check(self) -> str:
+        """What keeps it from being used, or `ok`; nothing is written."""
+        try:
+            with self.engine.execution_options(begin=None).connect() as connection:
+                if not self._migrated(connection):
+                    return "not migrated: run `service migrate`"
+                if monotonic() - self._failed_write < FAILED_WRITE_SECONDS:
+                    return "not writable: a write has just failed"
+                return self._write_check(connection)
+        except (SQLAlchemyError, OSError):
+            return "unreachable"
+
+    def _write_check(self, connection: Connection) -> str:
+        if self._file is None:
+            read_only = connection.exec_driver_sql("SHOW transaction_read_only").scalar_one()
+            return "ok" if read_only == "off" else "not writable: read-only"
+        disk = os.statvfs(self._file)
+        if disk.f_bavail * disk.f_frsize < FREE_BYTES:
+            return "not writable: the disk is full"
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            return "ok" if to.is_busy(error.orig) else f"not writable: {error.orig}"
+        return "ok"
 
     @cached_property
     def _head(self) -> str | None:
         return ScriptDirectory.from_config(config()).get_current_head()
+
+    def _migrated(self, connection: Connection) -> bool:
+        return MigrationContext.configure(connection).get_current_revision() == self._head
 
     def migrated(self) -> bool:
         """Whether every migration of this release has been applied.
@@ -47,7 +137,7 @@ class Database:
             sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
         """
         with self.engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == self._head
+            return self._migrated(connection)
 
     def migrate(self) -> None:
         """Apply the migrations that are missing.
@@ -59,6 +149,29 @@ class Database:
             command.upgrade(config(connection), "head")
 
 
+@contextmanager
+def _wrapped_errors(
+    dialect: Dialect, connection: PoolProxiedConnection | None = None
+) -> Iterator[None]:
+    """The driver's errors as SQLAlchemy's; a connection that is gone leaves the pool."""
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
+            connection.invalidate(error)
+        raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
+
+
+def _begin_as_told(connection: Connection) -> None:
+    if begin := connection.get_execution_options().get("begin", _begin):
+        with _wrapped_errors(connection.dialect, connection.connection):
+            begin(connection.connection)
+
+
+def _begin(connection: Any) -> None:
+    connection.cursor().execute("BEGIN")
+
+
 def config(connection: Connection | None = None) -> Config:
     """Alembic's configuration, to run commands on this connection."""
     result = Config()
@@ -66,40 +179,3 @@ def config(connection: Connection | None = None) -> Config:
     result.set_main_option("path_separator", "os")
     result.attributes["connection"] = connection
     return result
-
-
-def _engine(url: str, connections: int, statement_timeout: int) -> Engine:
-    if make_url(url).get_backend_name() == "sqlite":
-        engine = create_engine(
-            url,
-            connect_args={"timeout": statement_timeout or CONNECT_TIMEOUT_SECONDS},
-            pool_size=connections,
-            pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        )
-        event.listen(engine, "do_connect", _make_folder)
-        event.listen(engine, "connect", _set_up_sqlite)
-        return engine
-    options = make_url(url).query.get("options", "")
-    return create_engine(
-        url,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": f"{options} -c statement_timeout={statement_timeout}s -c timezone=UTC",
-        },
-        pool_size=connections,
-        pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
-    )
-
-
-def _make_folder(dialect: Any, record: Any, arguments: list[str], options: Any) -> None:
-    with suppress(OSError):  # SQLite itself reports what is wrong with the path
-        Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, record: Any) -> None:
-    # With a write-ahead log, readers and the one writer do not wait for each other.
-    connection.execute("PRAGMA journal_mode = WAL")
-    # This is safe against crashes; a power cut may lose the last moments, but leaves no damage.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")

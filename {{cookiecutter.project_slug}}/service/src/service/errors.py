@@ -9,18 +9,24 @@ import structlog
 from flask import Flask, Request, Response, g
 from flask import request as current
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
     RequestEntityTooLarge,
+    UnprocessableEntity,
     UnsupportedMediaType,
 )
+
+from contract.types import VISIBLE
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+MAX_FIELDS = 1000
+"""The most fields that a body may have."""
+
 MAX_FAULTS = 100
 """The most faults that one problem lists."""
 
@@ -28,8 +34,8 @@ MAX_NAME_CHARACTERS = 100
 """How much of a field's name a problem repeats."""
 
 PLAIN = {
-    r"String should match pattern '^[^\x00-\x1f\x7f]+$'": (
-        "String should not contain control characters"
+    f"String should match pattern '{VISIBLE}'": (
+        "String should not contain control characters or invisible ones"
     ),
     "Input should be a valid string, unable to parse raw data as a unicode string": (
         "Text should not contain half a character (a lone surrogate)"
@@ -89,15 +95,14 @@ class StrictRequest(Request):
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("The body must be of the type application/json.")
         data = self.get_data()
-        if "wsgi.input_terminated" in self.environ and self.environ["wsgi.input"].read(1):
-            # Werkzeug silently cuts a body of unknown length at the limit.
-            raise RequestEntityTooLarge
         try:
             body = json.loads(data.decode(), object_pairs_hook=_unique)
         except (ValueError, RecursionError):
             raise BadRequest("The body is not JSON.") from None
         if not isinstance(body, dict):
             raise BadRequest("The body is JSON, but not an object.")
+        if len(body) > MAX_FIELDS:  # each would be explained
+            raise UnprocessableEntity(f"The body must not have more than {MAX_FIELDS} fields.")
         return body
 
 
@@ -158,13 +163,15 @@ def install(app: Flask) -> None:
         limit = app.config["MAX_CONTENT_LENGTH"]
         return problem(413, f"The body must not have more than {limit} bytes.")
 
-    @app.errorhandler(OperationalError)
-    @app.errorhandler(InterfaceError)
-    @app.errorhandler(ProgrammingError)  # a table is missing: not migrated
+    @app.errorhandler(DBAPIError)
     @app.errorhandler(PoolTimeoutError)
     def database(error: Exception) -> Response:
+        if isinstance(error, IntegrityError | DataError):
+            return unexpected(error)
         log.error("database failed", exc_info=error)
-        return problem(503, "The database cannot be used at the moment.")
+        response = problem(503, "The database cannot be used at the moment.")
+        response.headers["Retry-After"] = "1"
+        return response
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

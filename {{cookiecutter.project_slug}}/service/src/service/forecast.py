@@ -37,9 +37,8 @@ class Forecast:
 class Forecaster:
     """Asks the model, and falls back when it is slow, wrong or gone.
 
-    The use cases know nothing of faults, and the predictors nothing of each other. Whatever decides
-    whether and how often the model is asked (retries, a circuit breaker, a limit on concurrent
-    calls) belongs into `_ask`.
+    The use cases know nothing of faults, and the predictors nothing of fallbacks. Whether the model
+    is asked at all is decided in `predictors/guarded.py`.
     """
 
     def __init__(self, predictor: Predictor, fallbacks: FallbackStore, metrics: Metrics) -> None:

@@ -1,5 +1,6 @@
 """Every setting of the service, once: from the environment, then from `.env`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,14 +30,21 @@ def _split(value: object) -> object:
     return value
 
 
-def _check_token(token: SecretStr) -> SecretStr:
-    text = token.get_secret_value()
-    if not (text.isascii() and text.isprintable()) or " " in text:
+def check_token(token: str) -> None:
+    """Raise ValueError, without showing it, unless this can be a token."""
+    if re.search(r"[^!-~]", token):
         raise ValueError("a token is made of visible ASCII characters")
+    if len(token) < TOKEN_CHARACTERS:
+        raise ValueError(f"a token has at least {TOKEN_CHARACTERS} characters")
+
+
+def _token(token: SecretStr) -> SecretStr:
+    check_token(token.get_secret_value())
     return token
 
 
-Token = Annotated[SecretStr, AfterValidator(_check_token)]
+TOKEN_CHARACTERS = 32
+Token = Annotated[SecretStr, AfterValidator(_token)]
 
 
 class Settings(BaseSettings):
@@ -53,7 +61,7 @@ class Settings(BaseSettings):
     """Which model: http://, https://, http+unix://path or library:folder."""
 
     model_tokens: Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Tokens that the model server accepts, separated by commas; the first one is sent."""
+    """Tokens that the model server accepts, by commas, of 32 characters or more; one is sent."""
 
     model_tokens_file: Path | None = None
     """A file with the tokens, one a line, in place of `model_tokens`; read again on changes."""
@@ -88,7 +96,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Processes."""
 
-    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    threads: Annotated[int, Field(ge=1, le=256)] = 16
     """Threads in each process: requests, database connections and model connections at a time."""
 
     graceful_timeout: Annotated[int, Field(ge=1, le=600)] = 20
@@ -135,6 +143,21 @@ class Settings(BaseSettings):
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """How to log; auto is console on a terminal and json elsewhere."""
+
+    @property
+    def address(self) -> str:
+        """Where the service listens."""
+        return _address(self.host, self.port)
+
+    @property
+    def ops_address(self) -> str:
+        """Where the operations port is."""
+        near = self.port + (100 if self.port <= 65435 else -100)
+        return _address(self.ops_host, self.ops_port or near)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def load() -> Settings:

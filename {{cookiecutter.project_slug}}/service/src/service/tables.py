@@ -105,3 +105,15 @@ class ModelVersion(Base):
     fallback: Mapped[dict[str, Any] | None]
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
+
+
+class IdempotencyKey(Base):
+    """The key that a caller gave a request, and what that request placed."""
+
+    __tablename__ = "idempotency_keys"
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    fingerprint: Mapped[str]
+    {{ cookiecutter.entity }}_id: Mapped[int] = mapped_column(sa.ForeignKey("{{ cookiecutter.__plural }}.id"))
+    created_at: Mapped[datetime] = mapped_column(index=True)

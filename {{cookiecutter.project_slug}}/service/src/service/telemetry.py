@@ -1,17 +1,21 @@
 """Telemetry: structured logs, a request id, metrics."""
 
+import json
 import logging.config
 import os
 import re
 import struct
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
 from time import perf_counter, sleep
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
@@ -23,8 +27,20 @@ log = structlog.get_logger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """A request id of a caller that is taken over, into logs, headers and rows."""
 
-QUIET_ROUTES = {"/livez", "/readyz", "/metrics"}
+QUIET_ROUTES = {"/livez", "/readyz"}
 """Routes that are polled every few seconds, and so logged at the level debug."""
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds; a prediction takes about one thousandth."""
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of every answer."""
+
+POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 class Metrics:
@@ -38,6 +54,7 @@ class Metrics:
             "http_request_seconds",
             "Requests and how long they took",
             ["route", "method", "status"],
+            buckets=BUCKETS,
             registry=registry,
         )
         self.predictions = Counter(
@@ -47,11 +64,28 @@ class Metrics:
             registry=registry,
         )
         self.model_seconds = Histogram(
-            "model_seconds", "How long the model took, or was waited for", registry=registry
+            "model_seconds",
+            "How long the model took, or was waited for",
+            buckets=BUCKETS,
+            registry=registry,
         )
         self.model_failures = Counter(
             "model_failures",
             "Predictions that the model failed to make",
+            ["reason"],
+            registry=registry,
+        )
+        self.breaker_state = Gauge(
+            "model_breaker_state",
+            "Whether the model is asked: 0 yes, 1 by one call to see if it works again, 2 no;"
+            " the worst of the processes",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+
+        self.shed = Counter(
+            "requests_shed",
+            "Requests, or connections, that were turned away",
             ["reason"],
             registry=registry,
         )
@@ -69,14 +103,19 @@ class Metrics:
             return generate_latest(shared)
 
 
-def install(app: Flask, metrics: Metrics, model_deadline: float) -> None:
+def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
     """Give every request an id, a line in the log and a count in the metrics."""
+    requests = lru_cache(1024)(metrics.requests.labels)
+    write_line = _request_line(settings)
 
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-ID", "")
+        g.caller = ""
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        g.context = RequestContext.of(request.environ, g.request_id, model_deadline)
+        g.context = RequestContext.of(
+            request.environ, g.request_id, settings.model_deadline
+        )
         g.start = perf_counter()
         clear_contextvars()
         bind_contextvars(request_id=g.request_id)
@@ -86,27 +125,31 @@ def install(app: Flask, metrics: Metrics, model_deadline: float) -> None:
         seconds = perf_counter() - g.start
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in METHODS else "other"
-        metrics.requests.labels(route, method, response.status_code).observe(seconds)
-        write = log.debug if route in QUIET_ROUTES else log.info
-        write(
-            "request",
-            method=request.method,
-            path=request.path,
-            status=response.status_code,
-            duration_ms=round(seconds * 1000, 2),
-        )
-        response.headers["X-Request-ID"] = g.request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Content-Security-Policy", "default-src 'none'")
+        requests(route, method, response.status_code).observe(seconds)
+        line = {
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        if g.caller:
+            line["caller"] = g.caller
+        if route in QUIET_ROUTES:
+            log.debug("request", **line)
+        else:
+            write_line(line)
+        headers = response.headers
+        headers["X-Request-ID"] = g.request_id
+        for name, value in SAFE.items():
+            headers[name] = value
+        headers.setdefault("Content-Security-Policy", POLICY)
+        if request.blueprint or response.status_code >= 400:
+            headers["Cache-Control"] = "no-store"
         return response
 
     @app.teardown_request
     def forget(error: BaseException | None) -> None:
         clear_contextvars()  # the lines of gunicorn belong to no request
-
-    @app.route("/metrics")
-    def prometheus() -> Response:
-        return Response(metrics.exposition(), content_type=metrics.content_type)
 
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
@@ -123,6 +166,50 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
+def _as_json(settings: Settings) -> bool:
+    return settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+
+
+def _request_line(settings: Settings) -> Callable[[dict[str, Any]], None]:
+    """What writes the line of a request.
+
+    As JSON it is written without structlog and `logging`, which would take a twentieth of the
+    request's time.
+    """
+    if not _as_json(settings):
+        return lambda line: log.info("request", **line)
+
+    def write(line: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        whole = {
+            **line,
+            "request_id": g.request_id,
+            "event": "request",
+            "level": "info",
+            "logger": __name__,
+            "timestamp": now,
+        }
+        sys.stderr.write(json.dumps(whole) + "\n")
+
+    return write if settings.log_level in ("debug", "info") else lambda line: None
+
+
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+
+
+def _escape(_logger: object, _method: str, line: Any) -> Any:
+    """Show what would steer the terminal, or hide from the reader."""
+    for name, value in line.items():
+        if isinstance(value, str):
+            text = value if name == "exception" else value.replace("\n", "\\n")
+            line[name] = UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+    return line
+
+
 SHARED: list[Any] = [
     structlog.stdlib.filter_by_level,
     structlog.contextvars.merge_contextvars,
@@ -134,13 +221,14 @@ SHARED: list[Any] = [
 
 def logging_config(settings: Settings) -> dict[str, Any]:
     """The configuration of `logging`, for this process and for gunicorn."""
-    as_json = settings.log_format == "json" or (
-        settings.log_format == "auto" and not sys.stderr.isatty()
-    )
     render: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        if _as_json(settings)
+        else [
+            structlog.processors.format_exc_info,
+            _escape,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     return {
         "version": 1,

@@ -4,14 +4,21 @@
 {%- set target = cookiecutter.__target -%}
 """The use cases: place, look up, record the outcome."""
 
+from typing import Any
+
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from contract import Inputs
 from service import features, schemas, tables
 from service.context import RequestContext
+from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
+from service.idempotency import Key, KeyStore
+from service.inserts import Inserts
+from service.inserts import New as NewRow
 
 New = schemas.New{{ Entity }}
 Public = schemas.{{ Entity }}
@@ -26,43 +33,72 @@ class AlreadyRecorded(Exception):
     """The outcome is known already, and does not change."""
 
 
+class Abandoned(Exception):
+    """The caller has left, and nothing was stored."""
+
+
 class UseCases:
     """What the product does."""
 
     def __init__(
-        self, sessions: sessionmaker[Session], forecaster: Forecaster, fallbacks: FallbackStore
+        self, database: Database, forecaster: Forecaster, fallbacks: FallbackStore, keys: KeyStore
     ) -> None:
-        self._sessions = sessions
+        self._database = database
+        self._inserts = Inserts(database)
         self._forecaster = forecaster
         self._fallbacks = fallbacks
+        self._keys = keys
 
-    def place(self, new: New, context: RequestContext) -> Public:
-        """Store a new {{ words }} with what is expected of it."""
-        with self._sessions() as session:
+    def place(self, new: New, context: RequestContext, key: Key | None = None) -> Public:
+        """Store a new {{ words }} with what is expected of it; the same key again changes nothing.
+
+        Raises:
+            Abandoned: the caller has left.
+            KeyReused: the key came with another {{ words }}.
+        """
+        if key is None:
+            return self._place(new, context)
+        number = self._keys.find(key, new)
+        if number is None:
+            try:
+                return self._place(new, context, self._keys.row(key, new))
+            except IntegrityError:  # another request with this key was first
+                number = self._keys.find(key, new)
+                if number is None:
+                    raise
+        first_answer = {"{{ target }}": None}
+        return self.look_up(number).model_copy(update=first_answer)
+
+    def _place(self, new: New, context: RequestContext, *more: NewRow) -> Public:
+        # A session takes a connection when it is first used, and here gives it back: nothing in
+        # the database ever waits for the model.
+        with self._database.sessions() as session:
             model_features = features.model_features(new, session)
-        # No transaction is open here: no lock in the database ever waits for the model.
         forecast = self._forecaster.forecast(model_features, context)
+        if context.is_abandoned():
+            raise Abandoned("The caller has left, and nothing was stored.")
         expected = forecast.prediction
-        with self._sessions.begin() as session:
-            row = Row(**new.model_dump())
-            session.add(row)
-            session.flush()
-            prediction = tables.Prediction(
-                {{ entity }}_id=row.id,
-                features=model_features.model_dump(mode="json"),
-                expected=expected and expected.{{ target }},
+        row: dict[str, Any] = {**new.model_dump(), "created_at": tables.now()}
+        prediction: dict[str, Any] = {
+            "features": model_features.model_dump(mode="json"),
+            "expected": expected and expected.{{ target }},
 {%- if cookiecutter.__task != 'regression' %}
-                probabilities=expected and expected.probabilities,
+            "probabilities": expected and expected.probabilities,
 {%- endif %}
-                served_by=forecast.served_by,
-                model_version=forecast.version,
-                latency_ms=forecast.latency_ms,
-                request_id=context.request_id,
-            )
-            session.add(prediction)
-            if forecast.answer:
-                self._fallbacks.save(forecast.answer, session)
-        return _public(row, prediction)
+            "served_by": forecast.served_by,
+            "model_version": forecast.version,
+            "latency_ms": forecast.latency_ms,
+            "request_id": context.request_id,
+            "created_at": row["created_at"],
+        }
+        number = self._inserts.insert(
+            NewRow(Row, row),
+            NewRow(tables.Prediction, prediction),
+            *self._fallbacks.row(forecast.answer),
+            *more,
+        )
+        self._fallbacks.saved(forecast.answer)
+        return _public(Row(id=number, **row), tables.Prediction(**prediction))
 
     def look_up(self, number: int) -> Public:
         """What is known of the {{ words }} with this number.
@@ -70,7 +106,7 @@ class UseCases:
         Raises:
             NotFound: there is none.
         """
-        with self._sessions() as session:
+        with self._database.sessions() as session:
             return _public(*_find(session, number))
 
     def record(self, number: int, outcome: schemas.Outcome) -> Public:
@@ -80,7 +116,7 @@ class UseCases:
             NotFound: there is none with this number.
             AlreadyRecorded: its outcome is known already.
         """
-        with self._sessions.begin() as session:
+        with self._database.writing() as session:
             # One statement finds and changes the row, so that of two callers only one succeeds.
             changed = session.scalar(
                 update(Row)

@@ -1,14 +1,11 @@
 """What one version of the model is, with the digest of every other file in its folder."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from contract import MODEL_NAME, TARGET
-from model.errors import explained
-
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.joblib"
 ONNX_FILE = "model.onnx"
@@ -36,6 +33,16 @@ class Data(_Part):
     synthetic: bool
     license: str | None = None
     caveat: str | None = None
+
+
+class Outliers(_Part):
+    """Rows that nothing was learnt from, since their target was out of all proportion."""
+
+    rows: int
+    low: float
+    """The least target that was not."""
+    high: float
+    """The greatest."""
 
 
 class Code(_Part):
@@ -120,6 +127,7 @@ class Manifest(_Part):
     classes: list[str] | None
     """In the order of the probabilities; None for a regression."""
     data: Data
+    outliers: Outliers | None = None
     code: Code | None
     """None where the training did not run from a git work tree."""
     python: str
@@ -145,8 +153,7 @@ class Manifest(_Part):
             or (each.missing == 0 and len(set(each.quantiles or each.shares or ())) == 1)
         ]
 
-    @classmethod
-    def read(cls, path: Path) -> "Manifest":
-        """The manifest in this folder, not verified; raises ModelError if there is no valid one."""
-        with explained(path / MANIFEST_FILE, REMEDY):
-            return cls.model_validate_json((path / MANIFEST_FILE).read_bytes())
+    @property
+    def engine_file(self) -> str:
+        """The file that answers: the compiled model, if there is one."""
+        return ONNX_FILE if ONNX_FILE in self.files else MODEL_FILE

@@ -5,18 +5,24 @@ A folder per version and a text file `current` that names one; both appear at on
 
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from model.artifacts.manifest import MANIFEST_FILE, Manifest
-from model.artifacts.verification import DIGEST_FILE, digest_line, verify
+from model.artifacts.verification import (
+    DIGEST_FILE,
+    SIGNATURE_FILE,
+    digest_line,
+    read_manifest,
+    verify,
+)
 from model.errors import ModelError
 
 CURRENT_FILE = "current"
 VERSION = re.compile(r"[0-9a-f]{12}")
+REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
 class Store:
@@ -25,37 +31,34 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def versions(self) -> list[Manifest]:
-        """Every version's manifest, oldest first."""
-        folders = [each for each in self.path.glob("*") if VERSION.fullmatch(each.name)]
-        return sorted(map(Manifest.read, folders), key=lambda each: each.created_at)
+    def versions(self) -> tuple[list[Manifest], list[ModelError]]:
+        """Every version's manifest, oldest first; and what is wrong with those that have none."""
+        manifests: list[Manifest] = []
+        faults: list[ModelError] = []
+        for folder in sorted(self.path.glob("*")):
+            if VERSION.fullmatch(folder.name):
+                try:
+                    manifests.append(read_manifest(folder))
+                except ModelError as error:
+                    faults.append(error)
+        return sorted(manifests, key=lambda each: each.created_at), faults
 
     def current(self) -> str:
-        """The version that is to be served; raises ModelError if there is none or it is gone."""
-        version = self._named()
-        if not version:
-            remedy = "run `make train`"
-            if known := self.versions():
-                remedy += (
-                    f", or `model promote` one of `model versions`, such as {known[-1].version}"
-                )
-            raise ModelError(f"{self.path}: no current version; {remedy}")
-        if not self._holds(version):
-            fault = f"the current version {version!r:.40} is not there"
-            remedy = "run `make train`, or `model promote` another"
-            raise ModelError(f"{self.path}: {fault}; {remedy}")
-        return version
+        """The version that is to be served; raises ModelError if none was ever promoted."""
+        if version := self._named():
+            return version
+        raise ModelError(f"{self.path}: no current version; {REMEDY}")
 
     def folder(self, version: str | None = None) -> Path:
         """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
-        if not self._holds(version):
-            raise ModelError(f"{self.path}: no version {version!r:.40}; see `model versions`")
+        if not VERSION.fullmatch(version) or not (self.path / version).is_dir():
+            raise ModelError(f"{self.path}: no version {version!r:.40}; {REMEDY}")
         return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
-        return Manifest.read(self.folder(version))
+        return read_manifest(self.folder(version))
 
     def current_manifest(self) -> Manifest | None:
         """The current version's manifest, None if there is none to be read."""
@@ -71,36 +74,47 @@ class Store:
         current = self.path / CURRENT_FILE
         return current.read_text("utf-8").strip() if current.exists() else ""
 
-    def _holds(self, version: str) -> bool:
-        return bool(VERSION.fullmatch(version)) and (self.path / version).is_dir()
-
-    def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> bool:
+    def add(
+        self,
+        manifest: Manifest,
+        files: Mapping[str, bytes],
+        check: Callable[[Path], object] = verify,
+        sign: Callable[[bytes], bytes] | None = None,
+    ) -> bool:
         """Store a version for good; False when it was there already, which is left as it is.
 
         A damaged one is replaced: the same rows make the same version, so that training again is
         how to repair it.
+
+        Args:
+            manifest: what it is.
+            files: those that the manifest vouches for.
+            check: reads back what was written, before it is given its name.
+            sign: makes the signature of the manifest.
+
+        Raises:
+            ModelError: by `check`; then nothing is stored.
         """
         target = self.path / manifest.version
         if target.exists():
             with suppress(ModelError):
-                verify(target)
+                check(target)
                 return False
-        self.path.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))
-        new = work / "new"
-        try:
-            new.mkdir()
-            new.chmod(0o755)
+        text = (manifest.model_dump_json(indent=2) + "\n").encode()
+        files = {**files, MANIFEST_FILE: text, DIGEST_FILE: digest_line(text).encode()}
+        if sign:
+            files[SIGNATURE_FILE] = sign(text)
+        self.path.mkdir(0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as work:
+            new = Path(work, manifest.version)
+            new.mkdir(0o700)
             for name, content in files.items():
+                (new / name).touch(0o600)
                 (new / name).write_bytes(content)
-            text = (manifest.model_dump_json(indent=2) + "\n").encode()
-            (new / MANIFEST_FILE).write_bytes(text)
-            (new / DIGEST_FILE).write_text(digest_line(text), "utf-8")
+            check(new)
             if target.exists():  # nothing can be renamed onto a folder that is not empty
-                target.rename(work / "old")
+                target.rename(Path(work, "old"))
             new.rename(target)
-        finally:
-            shutil.rmtree(work)
         return True
 
     def promote(self, version: str) -> None:

@@ -5,17 +5,17 @@ Nothing here imports scikit-learn, unless it must run a version that could not b
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import structlog
 
-from contract import FEATURES
+from contract import FEATURES, TARGET
 from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
-from model.artifacts.verification import verify
+from model.artifacts.verification import VerifiedArtifact, verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
@@ -45,17 +45,32 @@ class Model:
         manifest: what the version is.
         engine: what runs it.
         fallback: what to answer while it cannot be asked, a `contract.Prediction` as JSON text.
+        range: of a regression, the least and the greatest target of its training, a JSON list as
+            text.
     """
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         self.manifest = manifest
         self.engine = engine
         self.fallback = json.dumps(manifest.fallback, ensure_ascii=False)
+        target = manifest.observed.get(TARGET.name)
+        quantiles = target and target.quantiles
+        self.range = json.dumps([quantiles[0], quantiles[-1]]) if quantiles else None
 
     @classmethod
-    def load(cls, path: Path) -> "Model":
-        """The model in this folder, verified and tested; raises ModelError if anything is wrong."""
-        artifact = verify(path)
+    def load(cls, path: Path, keys: Sequence[Path] = ()) -> "Model":
+        """The model in this folder, verified and tested; raises ModelError if anything is wrong.
+
+        Args:
+            path: the folder.
+            keys: MODEL_VERIFY_KEYS; if there are any, one of them must have signed the version.
+        """
+        return cls.of(verify(path, keys))
+
+    @classmethod
+    def of(cls, artifact: VerifiedArtifact) -> "Model":
+        """The model of an artifact, tested; raises ModelError if it cannot be loaded."""
+        path = artifact.path
         model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
         test = artifact.manifest.self_test
         try:
@@ -98,7 +113,7 @@ def log_version(manifest: Manifest) -> None:
 
 def engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
     """The fastest engine for a version; what it needs is imported only now."""
-    if ONNX_FILE in manifest.files:
+    if manifest.engine_file == ONNX_FILE:
         from model.engines.onnx import OnnxEngine
 
         return OnnxEngine

@@ -48,7 +48,7 @@ class OnnxEngine:
         """The engine of an artifact; raises ModelError if this ONNX Runtime cannot run it."""
         path, manifest = artifact.path / ONNX_FILE, artifact.manifest
         try:
-            return cls(path.read_bytes(), manifest.classes or ())
+            return cls(artifact.content, manifest.classes or ())
         except Exception as error:  # ONNX Runtime's own kinds have no common base
             maker, fault = manifest.packages.get("onnxruntime"), " ".join(str(error).split())
             versions = f"made by onnxruntime {maker}, and {ort.__version__} cannot run it"

@@ -1,5 +1,6 @@
 """The reference engine: the scikit-learn pipeline itself, which a compiled one must match."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import joblib
@@ -9,7 +10,6 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
 from contract import TARGET
-from model.artifacts.manifest import MODEL_FILE
 from model.artifacts.verification import VerifiedArtifact
 from model.columns import Array, text_of
 from model.engines.predictions import Predictions, most_probable
@@ -35,7 +35,7 @@ class SklearnEngine:
     @classmethod
     def load(cls, artifact: VerifiedArtifact) -> "SklearnEngine":
         """The engine of an artifact."""
-        return cls(joblib.load(artifact.path / MODEL_FILE), artifact.manifest.classes or ())
+        return cls(joblib.load(io.BytesIO(artifact.content)), artifact.manifest.classes or ())
 
     def predict(self, arrays: Mapping[str, Array]) -> Predictions:
         """The predictions for these rows, given as `model.columns.to_arrays` makes them."""

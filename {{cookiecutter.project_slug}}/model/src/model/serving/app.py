@@ -1,9 +1,9 @@
-"""The private API: the Open Inference Protocol V2 over HTTP/JSON, for one caller with a token.
+"""The private API: the Open Inference Protocol V2 over HTTP/JSON, for one caller with a token."""
 
-Importing this does nothing; `create_app` loads the current version once.
-"""
-
-from typing import Any, cast
+import re
+from math import inf
+from time import monotonic
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,25 +12,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from contract import MODEL_NAME, ContractError
-from model.artifacts.store import Store
 from model.engines.loading import Model
-from model.errors import ModelError
 from model.serving import protocol
-from model.serving.batching import Batcher, quick_rows
+from model.serving.access import Tokens
+from model.serving.admission import Overloaded
+from model.serving.batching import Batcher, measure
 from model.serving.messages import dump, json_response, parse
 from model.serving.middleware import RequestMiddleware
-from model.settings import Settings
 
 LOOP_BYTES = 64 * 1024
 """The longest body that the event loop parses itself, in less than a millisecond."""
+MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application for the current version; raises ModelError without a version or a token."""
-    if not settings.model_tokens:
-        raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
-    model = Model.load(Store(settings.model_store).folder())
-    api = Api(model, int(settings.model_max_body))
+def create_app(model: Model, tokens: Tokens, max_body_bytes: int) -> Starlette:
+    """The application that answers for a model those who have a token."""
+    api = Api(model, max_body_bytes)
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     app = Starlette(
         routes=[
@@ -45,7 +42,7 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers={HTTPException: error_response},
     )
     app.router.redirect_slashes = False
-    app.add_middleware(RequestMiddleware, tokens=settings.model_tokens)
+    app.add_middleware(RequestMiddleware, tokens=tokens)
     return app
 
 
@@ -55,7 +52,7 @@ class Api:
     def __init__(self, model: Model, max_body_bytes: int) -> None:
         self._model = model
         self._max_body_bytes = max_body_bytes
-        self._batcher = Batcher(model, quick_rows(model))
+        self._batcher = Batcher(model, measure(model))
 
     async def server(self, request: Request) -> Response:
         """What the server is."""
@@ -81,17 +78,29 @@ class Api:
         A long body is parsed, and answered, in the thread, so that the event loop stays prompt.
         """
         self._check_model(request)
-        body = await self._read(request)
-        in_thread = len(body) > LOOP_BYTES
+        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        deadline = _deadline(request, headers)
+        body = await self._read(request, headers)
         try:
-            inference = await self._batcher.run(_parse, body) if in_thread else _parse(body)
+            if len(body) > LOOP_BYTES:
+                rows, content = await self._batcher.call(self._answer, body, deadline)
+            else:
+                inference = protocol.read_request(parse(body))
+                predictions = await self._batcher.predict(inference.columns, deadline)
+                content = dump(protocol.response_of(self._model, inference, predictions))
+                rows = inference.rows
         except ContractError as error:
             raise HTTPException(400, str(error)) from None
-        predictions = await self._batcher.predict(inference.columns)
-        parts = self._model, inference, predictions
-        content = await self._batcher.run(_dump, *parts) if in_thread else _dump(*parts)
-        request.state.rows = inference.rows
+        except Overloaded as error:
+            raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+        request.state.rows = rows
         return Response(content, media_type="application/json")
+
+    def _answer(self, body: bytes) -> tuple[int, bytes]:
+        """How many rows a body holds, and the response to it."""
+        inference = protocol.read_request(parse(body))
+        predictions = self._model.predict(inference.columns)
+        return inference.rows, dump(protocol.response_of(self._model, inference, predictions))
 
     def _check_model(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version")
@@ -101,9 +110,8 @@ class Api:
         if version not in (None, current):
             raise HTTPException(404, f"unknown version {version!r:.80}; this is {current}")
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
         """The body of a request whose headers allow for JSON, no longer than it may be."""
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
         if b"inference-header-content-length" in headers:
             fault = "binary tensor data is not supported; send JSON (binary_data=False)"
             raise HTTPException(400, fault)
@@ -120,12 +128,18 @@ class Api:
         return bytes(body)
 
 
-def _parse(body: bytes) -> protocol.InferenceRequest:
-    return protocol.read_request(parse(body))
+def _deadline(request: Request, headers: dict[bytes, bytes]) -> float:
+    """By when the caller needs the answer, by `time.monotonic`; infinite if it does not say.
 
-
-def _dump(*parts: Any) -> bytes:
-    return dump(protocol.response_of(*parts))
+    The time that is left is counted from when the request's head had been read.
+    """
+    left = headers.get(b"x-request-timeout-ms")
+    if left is None:
+        return inf
+    if not MILLISECONDS.fullmatch(left):
+        fault = f"X-Request-Timeout-Ms is {left.decode('latin-1')!r:.40}, expected whole milliseconds"
+        raise HTTPException(400, fault)
+    return float(request.scope.get("arrival", monotonic())) + int(left) / 1000
 
 
 async def error_response(request: Request, error: Exception) -> Response:

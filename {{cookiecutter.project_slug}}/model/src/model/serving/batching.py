@@ -8,14 +8,17 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, compress, pairwise
+from time import monotonic
 from timeit import repeat
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from model.columns import Columns, row_count
 from model.engines.loading import Model, self_test_rows
 from model.engines.predictions import Predictions
+from model.serving.admission import TOO_LATE, Backlog, Overloaded, check_time
 
 LOOP_SECONDS = 0.002
 """Seconds for which one prediction may hold the event loop."""
@@ -23,30 +26,79 @@ THREAD_ROWS = 1024
 """Rows that the thread predicts together, so that no request waits for long behind others."""
 SAMPLE_ROWS = 64
 """Rows that tell how long a further row takes."""
+BYTE_SECONDS = 1e-7
+"""Seconds that a byte of a long request takes, until one was measured."""
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How many seconds a prediction takes: its first row, and each further one."""
+
+    first: float
+    further: float
+
+    @property
+    def quick_rows(self) -> int:
+        """How many rows take at most `LOOP_SECONDS`; 0 when one takes longer."""
+        left = LOOP_SECONDS - self.first
+        return 0 if left < 0 else 1 + int(left / self.further)
+
+    def backlog(self, rows: int) -> Backlog:
+        """An empty one of rows that are predicted so many together."""
+        return Backlog(self.further, max(self.first / self.further - 1, 0), rows)
+
+
 class Batcher:
-    """Predicts for the requests of one event loop, of which it predicts `loop_rows` together."""
+    """Predicts for the requests of one event loop.
 
-    def __init__(self, model: Model, loop_rows: int) -> None:
+    Deadlines are by `time.monotonic`. A request whose caller has left is passed over.
+    """
+
+    def __init__(self, model: Model, speed: Speed) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
-        self._on_loop = Queue(model, loop_rows, call_on_loop)
-        self._in_thread = Queue(model, THREAD_ROWS, self.run)
+        self._bytes = Backlog(BYTE_SECONDS)
+        self._on_loop = Queue(model, speed, speed.quick_rows, call_on_loop)
+        self._in_thread = Queue(model, speed, THREAD_ROWS, self._run)
 
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def predict(self, columns: Columns, deadline: float) -> Predictions:
+        """The predictions for these rows.
+
+        Raises:
+            Overloaded: they would come too late.
+            Exception: what the model raises for these rows, and them alone.
+        """
+        if row_count(columns) <= self._on_loop.max_rows:
+            return await self._on_loop.predict(columns, deadline)
+        return await self._in_thread.predict(columns, deadline, self._bytes.seconds)
+
+    async def call(self, function: Callable[[bytes], T], body: bytes, deadline: float) -> T:
+        """What the function makes of a long body, in the thread; raises Overloaded, as `predict`."""
+        backlog, size = self._bytes, len(body)
+        ahead = backlog.seconds + self._in_thread.backlog.seconds
+        check_time(deadline, ahead, backlog.each * size)
+
+        def timed() -> T:
+            check_time(deadline)
+            start = monotonic()
+            result = function(body)
+            backlog.measured(size, monotonic() - start)
+            return result
+
+        backlog.waiting += size
+        try:
+            return await self._run(timed)
+        finally:
+            backlog.waiting -= size
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function returns, called in the thread when that is free."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
-    async def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows; raises what the model does for them, and them alone."""
-        quick = row_count(columns) <= self._on_loop.max_rows
-        return await (self._on_loop if quick else self._in_thread).predict(columns)
 
-
-def quick_rows(model: Model) -> int:
-    """How many rows the model predicts within `LOOP_SECONDS`; 0 when one row takes longer."""
+def measure(model: Model) -> Speed:
+    """How long the model takes, tried out."""
 
     def seconds(rows: int) -> float:
         test = self_test_rows(model.manifest)
@@ -55,14 +107,26 @@ def quick_rows(model: Model) -> int:
         return min(repeat(partial(model.predict, sample), number=1, repeat=3))
 
     alone, together = seconds(1), seconds(SAMPLE_ROWS)
-    each = max((together - alone) / (SAMPLE_ROWS - 1), 1e-7)
-    return 0 if alone > LOOP_SECONDS else 1 + int((LOOP_SECONDS - alone) / each)
+    return Speed(alone, max((together - alone) / (SAMPLE_ROWS - 1), 1e-7))
 
 
 async def call_on_loop(function: Callable[..., T], *arguments: Any) -> T:
     """What the function returns, called on the event loop after all tasks that are ready."""
     await asyncio.sleep(0)
     return function(*arguments)
+
+
+class Waiting(NamedTuple):
+    """A request that waits to be predicted."""
+
+    columns: Columns
+    rows: int
+    deadline: float
+    future: "asyncio.Future[Predictions]"
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it who can still be answered in time."""
+        return not self.future.cancelled() and self.deadline > monotonic()
 
 
 class Queue:
@@ -74,48 +138,75 @@ class Queue:
     """
 
     def __init__(
-        self, model: Model, max_rows: int, call: Callable[..., Awaitable[list[Any]]]
+        self,
+        model: Model,
+        speed: Speed,
+        max_rows: int,
+        call: Callable[..., Awaitable[list[Any]]],
     ) -> None:
         self._model = model
         self.max_rows = max_rows
+        self.backlog = speed.backlog(max(max_rows, 1))
         self._call = call
-        self._waiting: deque[tuple[Columns, asyncio.Future[Predictions]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def predict(self, columns: Columns) -> Predictions:
-        """The predictions for these rows; raises what the model does."""
+    async def predict(self, columns: Columns, deadline: float, ahead: float = 0.0) -> Predictions:
+        """The predictions for these rows; raises what the model does, and Overloaded.
+
+        Args:
+            ahead: seconds of other work in this place.
+        """
+        rows, backlog = row_count(columns), self.backlog
+        check_time(deadline, ahead + backlog.seconds, backlog.each * rows)
         future: asyncio.Future[Predictions] = asyncio.get_running_loop().create_future()
-        self._waiting.append((columns, future))
+        self._waiting.append(Waiting(columns, rows, deadline, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        return await future
+        backlog.waiting += rows
+        try:
+            return await future
+        finally:
+            backlog.waiting -= rows
 
     async def _work(self) -> None:
         """Predict until nothing waits."""
         try:
             while self._waiting:
                 batch = self._take()
-                results = await self._call(self._predict, [columns for columns, _ in batch])
-                for (_, future), result in zip(batch, results, strict=True):
-                    if future.cancelled():  # nobody waits for it any more
+                results = await self._call(self._predict, batch)
+                for each, result in zip(batch, results, strict=True):
+                    if each.future.cancelled():  # nobody waits for it any more
                         continue
                     if isinstance(result, Exception):
-                        future.set_exception(result)
+                        each.future.set_exception(result)
                     else:
-                        future.set_result(result)
+                        each.future.set_result(result)
         finally:
             self._task = None
 
-    def _take(self) -> list[tuple[Columns, asyncio.Future[Predictions]]]:
+    def _take(self) -> list[Waiting]:
         """The requests that have waited longest, as many as may be predicted together."""
         batch = [self._waiting.popleft()]
-        rows = row_count(batch[0][0])
-        while self._waiting and (rows := rows + row_count(self._waiting[0][0])) <= self.max_rows:
+        rows = batch[0].rows
+        while self._waiting and (rows := rows + self._waiting[0].rows) <= self.max_rows:
             batch.append(self._waiting.popleft())
-        return [each for each in batch if not each[1].cancelled()]
+        return batch
 
-    def _predict(self, requests: list[Columns]) -> list[Predictions | Exception]:
+    def _predict(self, batch: list[Waiting]) -> list[Predictions | Exception]:
         """The predictions for each request, or why there are none."""
+        wanted = [each.is_wanted() for each in batch]  # it is their turn only now
+        chosen = batch if all(wanted) else [*compress(batch, wanted)]
+        start = monotonic()
+        results = self._predict_all([each.columns for each in chosen])
+        if rows := sum([each.rows for each in chosen]):
+            self.backlog.measured(rows, monotonic() - start)
+        if chosen is batch:
+            return results
+        found = iter(results)
+        return [next(found) if each else Overloaded(TOO_LATE) for each in wanted]
+
+    def _predict_all(self, requests: list[Columns]) -> list[Predictions | Exception]:
         if len(requests) <= 1:
             return [self._attempt(each) for each in requests]
         joined = {

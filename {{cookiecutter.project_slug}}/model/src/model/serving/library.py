@@ -7,6 +7,7 @@ from model.artifacts.manifest import MANIFEST_FILE
 from model.artifacts.store import Store
 from model.engines.loading import Model, log_version
 from model.serving import protocol
+from model.settings import load_settings
 
 
 class LibraryModel:
@@ -34,6 +35,6 @@ def open_model(path: str | Path) -> LibraryModel:
     """
     path = Path(path)
     folder = path if (path / MANIFEST_FILE).exists() else Store(path).folder()
-    model = Model.load(folder)
+    model = Model.load(folder, load_settings().model_verify_keys)
     log_version(model.manifest)
     return LibraryModel(model)

@@ -12,6 +12,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model.serving.access import Tokens
 from model.serving.messages import json_response
 
 PUBLIC_PATHS = {"/v2/health/live", "/v2/health/ready"}
@@ -25,9 +26,9 @@ log = structlog.get_logger()
 class RequestMiddleware:
     """Wraps the application; the routes add to the log line through the request's state."""
 
-    def __init__(self, app: ASGIApp, tokens: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
         self._app = app
-        self._tokens = [token.encode() for token in tokens]
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -87,5 +88,6 @@ class RequestMiddleware:
     def _is_authorized(self, authorization: bytes) -> bool:
         scheme, _, token = authorization.partition(b" ")
         # Every token is compared, so that the time taken tells nothing.
-        matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]
+        known = self._tokens.latest()
+        matches = [hmac.compare_digest(token.strip(), each) for each in known]
         return scheme.lower() == b"bearer" and any(matches)

@@ -66,17 +66,21 @@ def response_of(
 ) -> dict[str, Any]:
     """The inference response with these predictions.
 
-    In `parameters` the caller finds the signature of the contract, to compare with its own, and the
-    prediction to fall back on while this version cannot be asked, as JSON text.
+    In `parameters` the caller finds the signature of the contract, to compare with its own; the
+    prediction to fall back on while this version cannot be asked; and for a regression the range of
+    the target that its training saw. The last two are JSON text.
     """
     probabilities = predictions.probabilities
     shares = None if probabilities is None else probabilities.ravel().tolist()
     outputs = outputs_of(predictions.values.tolist(), shares, predictions.classes)
+    parameters = {"signature": model.manifest.signature, "fallback": model.fallback}
+    if model.range:
+        parameters["range"] = model.range
     return {
         "model_name": MODEL_NAME,
         "model_version": model.manifest.version,
         **({} if request.id is None else {"id": request.id}),
-        "parameters": {"signature": model.manifest.signature, "fallback": model.fallback},
+        "parameters": parameters,
         "outputs": [each for each in outputs if each["name"] in request.outputs],
     }
 

@@ -2,9 +2,8 @@
 
 import gc
 import os
-import socket
-import stat
-from pathlib import Path
+import signal
+import sys
 from typing import Any
 
 import structlog
@@ -13,10 +12,13 @@ from gunicorn.arbiter import Arbiter
 
 from model import logs
 from model.artifacts.store import Store
-from model.artifacts.verification import verify
-from model.engines.loading import engine_type, log_version
+from model.artifacts.verification import VerifiedArtifact, verify
+from model.engines.loading import Model, engine_type, log_version
 from model.errors import ModelError
+from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
+from model.serving.master import Master
+from model.serving.unix import private_socket, wait_for_orphans
 from model.serving.worker import GunicornWorker
 from model.settings import Settings
 
@@ -24,91 +26,139 @@ WORKER_TIMEOUT_SECONDS = 30
 """Seconds without a sign of life after which a worker is replaced."""
 KEEPALIVE_SECONDS = 5
 """Seconds without a request after which a connection is closed."""
-SOCKET_PATH_BYTES = 107
-"""Bytes that the address of a unix socket holds (unix(7))."""
 
 
 def serve(settings: Settings) -> None:
     """Serve the current version until stopped; raises ModelError before anything is started."""
-    if not settings.model_tokens:
-        raise ModelError("MODEL_TOKENS: is empty; `make setup` puts one into .env")
-    bind = settings.bind
-    manifest = verify(Store(settings.model_store).folder()).manifest
-    if bind.startswith("unix:"):
-        bind = f"unix:{private_socket(bind.removeprefix('unix:'))}"
+    drop_credentials()
+    server = Server(settings)
     logs.configure(settings)
-    log_version(manifest)
+    log_version(server.artifact.manifest)
     # The engine's libraries are imported before the fork: workers start sooner and share their
-    # memory. The artifact is loaded in each worker: a reload serves what is current by then.
-    engine_type(manifest)
+    # memory.
+    engine_type(server.artifact.manifest)
     gc.freeze()  # a search for garbage in a worker would write to what it shares
-    Server(settings, bind).run()
+    server.run()
 
 
-def private_socket(address: str) -> str:
-    """The path to bind a socket at: in a private folder, with nothing there.
+def drop_credentials() -> None:
+    """Start anew without the credentials of the service's database, if they are there.
 
-    Raises:
-        ModelError: the folder is open to others, or the path is taken or too long.
+    What is merely deleted from `os.environ` would still stand in the process's first environment.
     """
-    path = Path(address)
-    short = min(str(path), os.path.relpath(path), key=lambda each: len(os.fsencode(each)))
-    if len(os.fsencode(short)) > SOCKET_PATH_BYTES:
-        raise ModelError(f"MODEL_URL: the path is longer than {SOCKET_PATH_BYTES} bytes: {short}")
-    mask = os.umask(0o077)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
-            fault = f"{path.parent} is open to other users"
-            raise ModelError(f"MODEL_URL: {fault}; give the socket a folder of its own")
-        if path.exists() and not path.is_socket():
-            raise ModelError(f"MODEL_URL: {path} is not a socket")
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(short)
-        raise ModelError(f"MODEL_URL: a server is listening at {path} already")
-    except (FileNotFoundError, ConnectionRefusedError):
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelError(f"MODEL_URL: {path}: {error.strerror}") from None
-    finally:
-        os.umask(mask)
-    return short
+    others = {name: it for name, it in os.environ.items() if not name.startswith("DATABASE_URL")}
+    if len(others) < len(os.environ):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], others)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """Gunicorn with these settings: it reads no file and no variable of its own."""
+    """Gunicorn with these settings: it reads no file and no variable of its own.
 
-    def __init__(self, settings: Settings, bind: str) -> None:
+    What workers need is read in the master, which hands it to each that it starts: the tokens, the
+    certificates and the artifact, whose files may be damaged by then.
+
+    Attributes:
+        artifact: the version that is served.
+        tls: for connections, or None where there is no `https://`.
+        users: the ids of the users that may call at a socket.
+
+    Raises:
+        ModelError: something is missing or wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bind = bind
+        self._tokens = tokens_of(settings)
+        self.tls = tls_of(settings)
+        self.users = {os.geteuid(), *settings.model_peers}
+        self._bind = settings.bind
+        self.artifact = self._verify()
+        if self._bind.startswith("unix:"):
+            path = self._bind.removeprefix("unix:")
+            wait_for_orphans(path)
+            self._bind = f"unix:{private_socket(path, self.is_shared)}"
         super().__init__()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other users may call at a socket."""
+        return len(self.users) > 1
 
     def load_config(self) -> None:
         """Set the options."""
+        settings = self._settings
         options: dict[str, Any] = {
             "bind": self._bind,
-            "workers": self._settings.model_workers,
+            "workers": settings.model_workers,
             "worker_class": GunicornWorker,
             "asgi_loop": "asyncio",
             "http_parser": "python",
             "asgi_disconnect_grace_period": 0,  # a caller who left ends its request at once
-            "umask": 0o177,  # the socket's mode becomes 0600
+            "umask": 0o111 if self.is_shared else 0o177,  # the socket's mode becomes 0666 or 0600
             "control_socket_disable": True,
             "timeout": WORKER_TIMEOUT_SECONDS,
             "graceful_timeout": 10,
             "keepalive": KEEPALIVE_SECONDS,
             "logger_class": logs.GunicornLogger,
-            "loglevel": self._settings.log_level,
+            "loglevel": settings.log_level,
         }
+        if self.tls:
+            options |= {"certfile": str(settings.model_server_cert)}  # for gunicorn's own messages
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        Master(self).run()
 
     def load(self) -> Any:
         """The application, in the worker that will run it."""
         try:
-            app = create_app(self._settings)
+            model = Model.of(self.artifact)
         except ModelError as error:
             structlog.get_logger().error(str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
+        app = create_app(model, self._tokens, int(self._settings.model_max_body))
         gc.freeze()  # or all that stays for good is searched for garbage while callers wait
         return app
+
+    def renew(self) -> bool:
+        """Serve what is current now from the next worker on; False if that cannot be loaded."""
+        log = structlog.get_logger()
+        try:
+            artifact = self._verify()
+            if not can_be_loaded(artifact):
+                raise ModelError(f"{artifact.path}: cannot be loaded")
+        except ModelError as error:
+            served = self.artifact.manifest.version
+            log.error(f"no reload, {served} is served as before: {error}")
+            return False
+        self.artifact = artifact
+        log_version(artifact.manifest)
+        return True
+
+    def refresh(self) -> None:
+        """Have the next worker begin with the tokens and certificates of now."""
+        self._tokens.latest()
+        if self.tls:
+            self.tls.latest()
+
+    def _verify(self) -> VerifiedArtifact:
+        folder = Store(self._settings.model_store).folder()
+        return verify(folder, self._settings.model_verify_keys)
+
+
+def can_be_loaded(artifact: VerifiedArtifact) -> bool:
+    """Whether a process can load it, tried in one of its own, which logs why not."""
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(WORKER_TIMEOUT_SECONDS)  # ends it if it hangs
+            Model.of(artifact)
+            os._exit(0)
+        except BaseException as error:
+            structlog.get_logger().error(" ".join(str(error).split()))
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    return status == 0

@@ -66,9 +66,9 @@ def _read_column(cells: pa.Array, column: Column) -> tuple[Array, dict[int, str]
     if column.kind in ("float", "int") or pa.types.is_boolean(cells.type):
         with suppress(pa.ArrowInvalid):  # a cell is no number; which one, Arrow does not say
             values = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False).copy()
-    sure = np.zeros(len(cells), bool) if texts else np.isfinite(values)
+    sure = np.zeros(len(cells), bool) if texts else np.abs(values) < EXACT
     if column.kind == "int":
-        sure &= (np.abs(values) < EXACT) & (values == np.floor(values))
+        sure &= values == np.floor(values)
     rest = np.flatnonzero(~sure)
     encoded = cells.take(pa.array(rest)).dictionary_encode(null_encoding="encode")
     parsed = np.full(len(encoded.dictionary), "" if texts else np.nan, values.dtype)

@@ -24,5 +24,5 @@ def objections(new: Manifest, current: Manifest | None) -> list[str]:
     return [
         f"its {METRIC} of {found:.6g} is worse than {bar:.6g} of {whose}"
         for whose, bar in bars.items()
-        if found > bar
+        if not found <= bar
     ]

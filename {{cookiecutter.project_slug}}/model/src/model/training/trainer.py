@@ -20,6 +20,7 @@ from model.pipeline import build_pipeline
 from model.training.evaluation import judge, observe
 from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
+from model.training.outliers import reject_outliers
 from model.training.provenance import describe_code, packages_of
 from model.training.search import choose
 from model.training.splitting import past_and_later
@@ -46,7 +47,7 @@ def train(
 
     A model of about 80 % of the rows is judged on the rest. The version itself is fitted to all
     rows, with the same settings, and so is expected to be as good or better. Where `build` makes a
-    search, both are of the candidate that is best on the 80 %.
+    search, both are of the candidate that is best on the 80 %. Outliers are among none of them.
 
     Args:
         history: at least 20 rows.
@@ -60,6 +61,7 @@ def train(
         raise ModelError(f"{few}; {MIN_ROWS} is least: add rows to the history")
     if history.classes and len(set(history.targets)) < 2:
         raise ModelError(f"every row has the class {history.targets[0]}: nothing to learn")
+    history, outliers = reject_outliers(history)
     on_step(STEPS[0])
     past, later = map(history.part, past_and_later(history))
     build, candidates = choose(build, past)
@@ -86,6 +88,7 @@ def train(
         task=TASK,
         classes=list(history.classes) or None,
         data=history.data,
+        outliers=outliers,
         code=describe_code(),
         python=platform.python_version(),
         packages=packages_of(reference.pipeline),

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from service.predictors.access import Access
 from service.predictors.library import Library
 from service.predictors.open_inference import OpenInference
 from service.predictors.port import Answer, Predictor, PredictorError
 
-__all__ = ["Answer", "Predictor", "PredictorError", "from_url"]
+__all__ = ["Access", "Answer", "Predictor", "PredictorError", "from_url"]
 
 ADAPTERS: dict[str, Callable[..., Predictor]] = {
     "http": OpenInference,
@@ -17,12 +18,12 @@ ADAPTERS: dict[str, Callable[..., Predictor]] = {
 """By the scheme of MODEL_URL."""
 
 
-def from_url(url: str, *, token: str | None, connections: int) -> Predictor:
+def from_url(url: str, *, access: Access, connections: int) -> Predictor:
     """The predictor for a MODEL_URL; nothing is sent to the model yet.
 
     Args:
         url: `http://`, `https://`, `http+unix://path` or `library:folder`.
-        token: the bearer token to send to a server.
+        access: how the service and a server know each other.
         connections: how many calls there may be at a time.
 
     Raises:
@@ -31,4 +32,4 @@ def from_url(url: str, *, token: str | None, connections: int) -> Predictor:
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in ADAPTERS:
         raise ValueError(f"it must begin with one of {', '.join(f'{each}:' for each in ADAPTERS)}")
-    return ADAPTERS[scheme](url, token=token, connections=connections)
+    return ADAPTERS[scheme](url, access=access, connections=connections)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from contract import Features
+from service.predictors.access import Access
 from service.predictors.messages import answer_of, check_metadata, request_of
 from service.predictors.port import Answer, PredictorError
 
@@ -40,14 +41,14 @@ class Library:
 
     Args:
         url: `library:folder`.
-        token: not used.
+        access: not used.
         connections: how many calls there may be at a time.
 
     Raises:
         ValueError: no library is installed, or the URL names no folder.
     """
 
-    def __init__(self, url: str, *, token: str | None, connections: int) -> None:
+    def __init__(self, url: str, *, access: Access, connections: int) -> None:
         self._folder = url.partition(":")[2]
         if not self._folder:
             raise ValueError("it needs a folder: library:folder")
@@ -78,7 +79,7 @@ class Library:
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(self._call(self._open().metadata, deadline))
+        check_metadata(self._call(lambda: self._open().metadata(), deadline))
 
     def _open(self) -> InProcessModel:
         with self._opening:
@@ -96,5 +97,7 @@ class Library:
         except TimeoutError:
             future.cancel()
             raise PredictorError("timeout", "no answer by the deadline") from None
+        except PredictorError:
+            raise
         except Exception as error:
             raise PredictorError("error", f"{type(error).__name__}: {error}") from error

@@ -1,14 +1,16 @@
 """Between the port and the Open Inference Protocol: what all adapters share."""
 
 import re
+from functools import lru_cache
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
 from contract.tensors import inputs_of, predictions_of
 from service.predictors.port import Answer, PredictorError
 
+PAIR = TypeAdapter(tuple[FiniteFloat, FiniteFloat])
 VERSION = re.compile(r"[\x21-\x7e]{1,100}")
 
 
@@ -37,7 +39,7 @@ def answer_of(response: object, request_id: str) -> Answer:
         _reject(str(error))
     if len(predictions) != 1:
         _reject(f"{len(predictions)} predictions for one row")
-    return Answer(predictions[0], version, _fallback(parameters))
+    return Answer(predictions[0], version, _fallback(parameters), _range(parameters))
 
 
 def check_metadata(metadata: object) -> None:
@@ -56,15 +58,33 @@ def check_metadata(metadata: object) -> None:
         _check_tensors(message)
 
 
+# Parameters of the protocol are plain values, so these are JSON in a string.
+
+
 def _fallback(parameters: dict[str, Any]) -> Prediction | None:
-    # Parameters of the protocol are plain values, so the prediction is JSON in a string.
     text = parameters.get("fallback")
-    if text is None:
-        return None
     try:
-        return Prediction.model_validate_json(text)
+        return None if text is None else _prediction(text)
     except (TypeError, ValidationError):
         _reject("the fallback is not a prediction")
+
+
+def _range(parameters: dict[str, Any]) -> tuple[float, float] | None:
+    text = parameters.get("range")
+    try:
+        return None if text is None else _pair(text)
+    except (TypeError, ValidationError):
+        _reject("the range is not a pair of numbers")
+
+
+@lru_cache(maxsize=4)  # all answers of a version have the same
+def _prediction(text: str) -> Prediction:
+    return Prediction.model_validate_json(text)
+
+
+@lru_cache(maxsize=4)
+def _pair(text: str) -> tuple[float, float]:
+    return PAIR.validate_json(text)
 
 
 def _object(message: object) -> dict[str, Any]:

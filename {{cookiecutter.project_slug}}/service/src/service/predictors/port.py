@@ -5,7 +5,17 @@ from typing import Literal, Protocol
 
 from contract import Features, Prediction
 
-Reason = Literal["unreachable", "timeout", "unauthorized", "error", "invalid_response", "signature"]
+Reason = Literal[
+    "unreachable",
+    "timeout",
+    "unauthorized",
+    "error",
+    "invalid_response",
+    "signature",
+    "overloaded",
+    "busy",
+    "breaker_open",
+]
 
 
 class PredictorError(Exception):
@@ -29,11 +39,14 @@ class Answer:
         version: of the model; None when the server does not say.
         fallback: what this version recommends for when it cannot answer; None when the server does
             not say.
+        range: the least and the greatest target that its training saw; None when the server does
+            not say, and for a classification.
     """
 
     prediction: Prediction
     version: str | None
     fallback: Prediction | None = None
+    range: tuple[float, float] | None = None
 
 
 class Predictor(Protocol):

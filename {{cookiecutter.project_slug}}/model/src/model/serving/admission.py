@@ -1,0 +1,58 @@
+"""What is refused at once, since its answer would come too late."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+QUEUE_SECONDS = 1.0
+"""Seconds of work that may wait, whatever the deadline."""
+LATEST = 0.1
+"""How much the latest measurement weighs."""
+
+TOO_LATE = "the answer would come too late; try again"
+
+
+class Overloaded(Exception):
+    """Nothing was begun, since the answer would come too late."""
+
+
+@dataclass
+class Backlog:
+    """Rows, or bytes, that wait for one place.
+
+    Attributes:
+        each: seconds that a row takes, as measured of late.
+        overhead: how many rows a call costs besides.
+        together: how many rows a call takes.
+        waiting: how many wait, or are worked on.
+    """
+
+    each: float
+    overhead: float = 0.0
+    together: int = 1
+    waiting: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it will take until nothing waits."""
+        if not self.waiting:
+            return 0.0
+        calls = -(-self.waiting // self.together)
+        return self.each * (self.waiting + calls * self.overhead)
+
+    def measured(self, size: int, seconds: float) -> None:
+        """Learn from a call how long a row takes."""
+        self.each += LATEST * (seconds / (size + self.overhead) - self.each)
+
+
+def check_time(deadline: float, ahead: float = 0.0, own: float = 0.0) -> None:
+    """Raise Overloaded if the work cannot be done by the deadline.
+
+    Args:
+        deadline: by `time.monotonic`.
+        ahead: seconds that other work takes before; when there is none, the work may be begun as
+            long as the deadline has not passed, or an estimate that is wrong would stay wrong.
+        own: seconds that the work itself takes.
+    """
+    left = deadline - monotonic()
+    if left <= 0 or (ahead and ahead > min(QUEUE_SECONDS, left - own)):
+        raise Overloaded(TOO_LATE)

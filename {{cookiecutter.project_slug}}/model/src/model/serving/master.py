@@ -1,0 +1,78 @@
+"""gunicorn's master process, corrected: it keeps a version that works, and its socket."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import structlog
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import UnixSocket
+
+from model.errors import ModelError
+from model.serving.unix import private_socket
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """Reloads only what can be loaded, and makes its socket again when that is gone."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self._socket: os.stat_result | None = None
+        self._fault = ""
+
+    def start(self) -> None:
+        """Start listening."""
+        super().start()
+        self._socket = self._look()
+
+    def handle_hup(self) -> None:
+        """Reload, unless the current version cannot be served: then go on with the one before."""
+        if self.app.renew():
+            super().handle_hup()
+
+    def manage_workers(self) -> None:
+        """See once a second that all is there that workers need."""
+        self.app.refresh()
+        if self.LISTENERS and self._is_gone():
+            self._listen_again()
+        super().manage_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, and remove the socket if it is still there."""
+        if self._is_gone():
+            self.systemd = True  # gunicorn then removes no socket, which would fail, or be another's
+        super().stop(graceful)
+
+    def _look(self) -> os.stat_result | None:
+        """What is at the socket's path; None without such a path, or if nothing is there."""
+        try:
+            return os.stat(self.cfg.address[0]) if isinstance(self.cfg.address[0], str) else None
+        except OSError:
+            return None
+
+    def _is_gone(self) -> bool:
+        """Whether the socket was removed, or replaced."""
+        found = self._look()
+        if self._socket is None:
+            return False
+        return found is None or not os.path.samestat(found, self._socket)
+
+    def _listen_again(self) -> None:
+        """Make the socket, for new workers; the old ones answer what is under way."""
+        log = structlog.get_logger()
+        path = self.cfg.address[0]
+        try:
+            private_socket(path, self.app.is_shared)
+            listener = UnixSocket(path, self.cfg, self.log)
+        except (ModelError, OSError) as error:
+            if str(error) != self._fault:
+                log.error(f"the socket is gone, and cannot be made again: {error}")
+            self._fault = str(error)
+            return
+        log.warning("the socket was gone, and is there again", path=path)
+        self._fault = ""
+        for old in self.LISTENERS:
+            old.close()
+        self.LISTENERS = [listener]
+        self._socket = self._look()
+        self.reload()

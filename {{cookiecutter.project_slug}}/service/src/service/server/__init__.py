@@ -1,0 +1,1 @@
+"""The server in front of the application: an event loop reads requests, threads answer them."""

@@ -1,0 +1,119 @@
+"""Whether the model is asked, and believed."""
+
+from dataclasses import replace
+from threading import Event, Thread
+from time import monotonic
+
+import pytest
+from conftest import Service
+from structlog.testing import capture_logs
+from support import GONE, FakePredictor, wait_until
+from test_predictors import ask, check, fault_of
+
+from contract import TARGET
+from service.predictors import PredictorError
+from service.predictors.breaker import MINIMUM, PAUSE_SECONDS, Breaker, State
+from service.predictors.guarded import Guarded
+from service.predictors.port import Reason
+from service.telemetry import Metrics
+
+
+class Guard(Guarded):
+    """A guarded fake, with a clock that is set by hand."""
+
+    def __init__(self, limit: int = 1, range_factor: float = 1) -> None:
+        self.model, self.states, self.now = FakePredictor(), list[State](), 0.0
+        breaker = Breaker(self.states.append, lambda: self.now)
+        super().__init__(self.model, breaker, limit=limit, deadline=1, range_factor=range_factor)
+
+
+def test_a_model_that_fails_is_not_asked_until_one_call_has_found_it_well() -> None:
+    guard = Guard()
+    guard.model.error = GONE
+    for _ in range(MINIMUM):
+        assert fault_of(lambda: ask(guard)) is not None
+    for _ in range(3):
+        assert fault_of(lambda: ask(guard)).reason == "breaker_open"
+    assert len(guard.model.asked) == MINIMUM
+    guard.now += PAUSE_SECONDS
+    assert fault_of(lambda: ask(guard)).reason == "unreachable"
+    assert fault_of(lambda: ask(guard)).reason == "breaker_open"
+    guard.model.error = None
+    check(guard)
+    assert guard.breaker.state is State.OPEN  # a check is no prediction
+    guard.now += PAUSE_SECONDS
+    assert ask(guard)
+    assert ask(guard)
+    assert guard.states == [
+        State.CLOSED,
+        *(State.OPEN, State.HALF_OPEN) * 2,
+        State.CLOSED,
+    ]
+
+
+def test_a_model_that_answers_at_once_is_asked_whatever_it_says() -> None:
+    guard = Guard()
+    reasons: list[Reason] = ["overloaded", "unauthorized", "signature"]
+    for reason in reasons:
+        guard.model.error = PredictorError(reason, "")
+        for _ in range(2 * MINIMUM):
+            assert fault_of(lambda: ask(guard)).reason == reason
+
+
+def test_a_request_that_comes_too_late_does_not_ask() -> None:
+    guard = Guard()
+    assert fault_of(lambda: ask(guard, seconds=0)).reason == "timeout"
+    assert not guard.model.asked
+
+
+def test_one_call_more_than_the_limit_falls_back_soon() -> None:
+    guard, release = Guard(limit=1), Event()
+    guard.model.while_predicting = release.wait
+    first = Thread(target=ask, args=(guard,))
+    first.start()
+    wait_until(lambda: guard.model.asked)
+    start = monotonic()
+    assert fault_of(lambda: ask(guard, seconds=60)).reason == "busy"
+    assert monotonic() - start < 30
+    release.set()
+    first.join()
+    assert ask(guard)
+
+
+@pytest.mark.skipif(TARGET.kind != "float", reason="no range but of numbers")
+def test_a_prediction_far_outside_the_range_of_the_training_is_none() -> None:
+    guard = Guard(range_factor=2)
+    answer = guard.model.answer
+    value = getattr(answer.prediction, TARGET.name)
+    for near in ((value - 30, value - 20), (value + 20, value + 30), (value, value)):
+        guard.model.answer = replace(answer, range=near)
+        assert ask(guard)
+    for far in ((value - 31, value - 21), (value + 21, value + 31)):
+        guard.model.answer = replace(answer, range=far)
+        error = fault_of(lambda: ask(guard))
+        assert error.reason == "invalid_response"
+        assert "MODEL_RANGE_FACTOR" in str(error)
+
+
+def test_the_breaker_is_seen_in_metrics_and_log() -> None:
+    metrics, now = Metrics(), [0.0]
+    breaker = Breaker(metrics.breaker_state.set, lambda: now[0])
+    assert b"model_breaker_state 0.0" in metrics.exposition()
+    with capture_logs() as logs:
+        for fault in [""] + ["slow"] * (MINIMUM - 1):
+            breaker.leave(breaker.enter() or 0, fault)
+        assert b"model_breaker_state 2.0" in metrics.exposition()
+        now[0] += PAUSE_SECONDS
+        breaker.leave(breaker.enter() or 0, "")
+    opened, closed = logs
+    assert (opened["log_level"], opened["faults"]) == ("warning", {"slow": MINIMUM - 1})
+    assert closed["log_level"] == "info"
+    assert b"model_breaker_state 0.0" in metrics.exposition()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_the_product_has_its_model_guarded(service: Service) -> None:
+    service.predictor.error = GONE
+    for _ in range(MINIMUM + 1):
+        service.place()
+    assert len(service.predictor.asked) == MINIMUM
