@@ -1,4 +1,4 @@
-"""What breaks while others send requests costs none of them: the quick scenarios of `make chaos`."""
+"""What breaks under load costs no caller: the quick scenarios of `make chaos`."""
 
 import subprocess
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import column, create_engine, select, table
 
 from contract import MODEL_NAME, TARGET, examples
 from demo import PLURAL, reserved_port
@@ -35,8 +35,9 @@ GOLDEN = ROOT / "contract/src/contract/golden"
 ROW = json.dumps({name: value for name, value in examples()[0].items() if name != TARGET.name})
 HAND_OVER = """
 import os, sys
-for number, fd in enumerate(map(os.dup, map(int, sys.argv[1:3])), 3):
+for number, fd in enumerate([os.dup(int(each)) for each in sys.argv[1:3]], 3):
     os.dup2(fd, number)
+    os.set_inheritable(number, True)
 os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[3], sys.argv[3:])
 """
@@ -190,7 +191,9 @@ class System:
         ]
         self.complaints: list[str] = []
         self.reports: list[Report] = []
-        self._stack, self._server = stack, server
+        self._stack = stack
+        if server:
+            self.server = server
         self.service = self.process("service", "service/.venv/bin/service", "serve")
         self.model = self.process("model", "model/.venv/bin/model", "serve")
 
@@ -228,12 +231,6 @@ class System:
     def wait_for_model(self) -> None:
         """Return once the model server answers."""
         wait_until(lambda: self.ask_model("GET")[0] == 200, f"it answers; see {self.folder}")
-
-    @property
-    def server(self) -> Postgres:
-        """The server of its database."""
-        assert self._server
-        return self._server
 
     def load(self, **plan: Any) -> AbstractContextManager[Callable[[], Report]]:
         """Load on the product's first route; see `Plan`."""
@@ -313,6 +310,7 @@ class System:
         """The ids of the product's rows, and of each prediction its row and its request's id."""
         engine = create_engine(Settings(database_url=self.environment["DATABASE_URL"]).database_url)
         with engine.connect() as connection:
-            ids = {*connection.scalars(text(f"SELECT id FROM {PLURAL}"))}
-            made = connection.execute(text(f"SELECT {ENTITY}_id, request_id FROM predictions"))
+            ids = {*connection.scalars(select(column("id")).select_from(table(PLURAL)))}
+            columns: tuple[Any, ...] = (column(f"{ENTITY}_id"), column("request_id"))
+            made = connection.execute(select(*columns).select_from(table("predictions")))
             return ids, [(row, request_id) for row, request_id in made]

@@ -143,7 +143,7 @@ def another_host(system: System) -> Iterator[None]:
 def no_key(system: System) -> Iterator[None]:
     """Other hosts can reach the API: it has no keys, then callers have none."""
     ports = {"PORT": str(system.spare_port), "OPS_PORT": str(system.model_port)}
-    public = {"HOST": "0.0.0.0", "WORKERS": "1", **ports}
+    public = {"HOST": "0.0.0.0", "WORKERS": "1", **ports}  # noqa: S104
     command = ("timeout", "10", "service/.venv/bin/service", "serve")
     began = time.monotonic()
     system.expect(not system.does(*command, **public), "it began without keys")
