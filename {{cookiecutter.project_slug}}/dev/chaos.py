@@ -77,17 +77,17 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
         limits = scenario.limits
         found: dict[str, tuple[float, float | None]] = {
             "failed": (result.counts["failed"], limits.failed),
-            "shed": (result.counts["shed"], limits.shed),
             "rows lost": (result.counts["lost"], 0),
             "rows doubled": (result.counts["doubled"], 0),
             "rows of callers who were not told": (result.counts["left"], 0),
-            "/livez misses": (result.misses, limits.misses),
         }
         if judge_times:
             calm = percentile([each.seconds for each in report.sent if each.due < began], 0.99)
             during = [each.seconds for each in report.sent if began <= each.due < ended]
             slowed = percentile(during, 0.99) / max(calm, MOST_CALM_SECONDS)
             found |= {
+                "shed": (result.counts["shed"], limits.shed),
+                "/livez misses": (result.misses, limits.misses),
                 "p99.9 in seconds": (result.p999, limits.seconds),
                 "p99 over that before": (slowed, limits.slowed),
                 "seconds to recover": (result.recovered, limits.recovered),

@@ -29,7 +29,7 @@ def service_master_killed(system: System) -> Iterator[None]:
     yield
 
 
-@scenario(RESTART, handed_over=True, quick=True)
+@scenario(replace(RESTART, shed=None, misses=None), handed_over=True)
 def service_restarted(system: System) -> Iterator[None]:
     """The service is stopped (SIGTERM) and started on the same socket."""
     system.expect(system.service.stop() == 0, "it did not stop cleanly")
