@@ -27,7 +27,7 @@ SERVED_IN_A_ROW = 20
 """So many requests served by the model one after the other: it has recovered."""
 
 COUNTS = ("sent", "model", "fallback", "shed", "failed", "lost", "doubled", "left")
-HEAD = f"{'scenario':58}" + "".join(f"{each:>9}" for each in (*COUNTS, "p99.9", "worst"))
+HEAD = f"{'scenario':26}" + "".join(f"{each:>9}" for each in (*COUNTS, "p99.9", "worst"))
 HEAD += f"{'recovered':>11}{'/livez':>8}"
 MOST_CALM_SECONDS = 0.01
 """A p99 below this counts as this: twice of it is nothing that a caller would notice."""
@@ -44,11 +44,11 @@ class Result:
     misses: int
     faults: list[str]
 
-    def row(self, line: str) -> str:
+    def row(self, name: str, line: str) -> str:
         """As a line of the table, times in milliseconds and seconds."""
         counts = "".join(f"{self.counts[each]:9}" for each in COUNTS)
         times = f"{self.p999 * 1000:9.0f}{self.worst * 1000:9.0f}{self.recovered:11.2f}"
-        return "\n    ✗ ".join([f"{line:58}{counts}{times}{self.misses:8}", *self.faults])
+        return "\n    ✗ ".join([f"{name:26}{counts}{times}{self.misses:8}  {line}", *self.faults])
 
 
 def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
@@ -171,21 +171,21 @@ def main(quick: bool, wanted: str) -> int:
     for scenario in (SCENARIOS[name] for name in names):
         if quick and not scenario.quick:
             continue
-        line = f"{scenario.name}: {scenario.line}"
+        name = scenario.name
         try:
             result = play(scenario, QUICK_SECONDS if quick else SECONDS, not quick)
         except NotRun as reason:
-            print(f"{line:58}   not run: {reason}", flush=True)
+            print(f"{name:26}   not run: {reason}", flush=True)
             continue
         except Exception as error:
-            print(f"{line:58}\n    ✗ {type(error).__name__}: {error}", flush=True)
+            print(f"{name:26}\n    ✗ {type(error).__name__}: {error}", flush=True)
             failed.append(scenario.name)
             continue
-        print(result.row(line), flush=True)
+        print(result.row(name, scenario.line), flush=True)
         total += result.counts
         if result.faults:
             failed.append(scenario.name)
-    print(f"{'all':58}" + "".join(f"{total[each]:9}" for each in COUNTS))
+    print(f"{'all':26}" + "".join(f"{total[each]:9}" for each in COUNTS))
     print(f"failed: {', '.join(failed)}" if failed else "every verdict holds")
     return 1 if failed else 0
 
