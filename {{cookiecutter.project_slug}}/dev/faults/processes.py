@@ -167,6 +167,9 @@ class System:
         self.store = self.folder / "store"
         shutil.copytree(TRAINED, self.store)
         self.token = secrets.token_urlsafe(32)
+        self.tokens = self.folder / "tokens"
+        self.tokens.touch(0o600)
+        self.tokens.write_text(self.token)
         self.port, self.ops_port, self.model_port, self.spare_port = (
             stack.enter_context(reserved_port()) for _ in range(4)
         )
