@@ -23,6 +23,7 @@ ALIKE = {
     "test_csv_table.py",
     "test_database_faults.py",
     "test_incoming.py",
+    "test_fuzzing.py",
     "test_job.py",
     "test_logs.py",
     "test_open_inference.py",
