@@ -7,17 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 
 from demo import PLURAL
 from faults.operating_system import NotRun
-from faults.postgres import MAX_CONNECTIONS
+from faults.postgres import CUT, MAX_CONNECTIONS
 from faults.processes import FOLDER, System
 from faults.scenarios import Limits, scenario
 
 GONE = Limits(shed=None, seconds=2.0, ready=503)
 """Without its database the service asks everybody to come back later, within two seconds."""
+
+OTHERS: dict[str, Any] = {"autocommit": True, "application_name": "chaos"}
 
 DISK = FOLDER / "disk"
 
@@ -33,11 +36,11 @@ def sqlite_locked(system: System) -> Iterator[None]:
 
 
 def small_disk(stack: ExitStack) -> dict[str, str]:
-    """The settings for a database on a disk of 8 MiB; raises NotRun where none can be mounted."""
+    """The settings for a database on a disk of 128 MiB; raises NotRun where none can be mounted."""
     DISK.mkdir()
     stack.callback(DISK.rmdir)
     try:
-        options = ("-t", "tmpfs", "-o", "size=8m", "chaos", str(DISK))
+        options = ("-t", "tmpfs", "-o", "size=128m", "chaos", str(DISK))
         subprocess.run(["mount", *options], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotRun("needs root, to mount a small disk") from None
@@ -51,7 +54,7 @@ def disk_full(system: System) -> Iterator[None]:
     filler = DISK / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
-            file.write(bytes(4096))
+            file.write(bytes(4096))  # so that not a page is left
     yield
     filler.unlink()
 
@@ -114,13 +117,14 @@ def postgres_read_only(system: System) -> Iterator[None]:
             yield
 
 
-@scenario(GONE, postgres=True)
+@scenario(BUSY, postgres=True)
 def postgres_exhausted(system: System) -> Iterator[None]:
     """Others hold all connections of PostgreSQL."""
     with ExitStack() as others:
-        for _ in range(2 * MAX_CONNECTIONS):
+        first = others.enter_context(psycopg.connect(system.server.url, **OTHERS))
+        for _ in range(MAX_CONNECTIONS):
             try:
-                others.enter_context(psycopg.connect(system.server.url, autocommit=True))
-            except psycopg.OperationalError:
-                system.server.cut()
+                others.enter_context(psycopg.connect(system.server.url, **OTHERS))
+            except psycopg.OperationalError:  # the service holds the others: take them from it
+                first.execute(CUT)
         yield

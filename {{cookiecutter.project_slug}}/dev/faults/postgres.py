@@ -17,6 +17,12 @@ import psycopg
 from faults.operating_system import NotRun, children, wait_until
 
 MAX_CONNECTIONS = 40
+CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND application_name <> 'chaos'
+    AND pid <> pg_backend_pid()
+"""
+"""Ends the connections of all clients but those of the application `chaos`."""
 
 
 class Postgres:
@@ -71,10 +77,7 @@ class Postgres:
 
     def cut(self) -> None:
         """End the connections of all clients."""
-        self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        self.execute(CUT)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
