@@ -24,6 +24,7 @@ ALIKE = {
     "test_faults.py",
     "test_database_faults.py",
     "test_incoming.py",
+    "test_fuzzing.py",
     "test_job.py",
     "test_logs.py",
     "test_open_inference.py",

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo import reserved_port
 from faults import clients, database, model_side, service_side, strangers
 from faults.load import Report, Sent
 from faults.operating_system import NotRun
@@ -26,7 +27,7 @@ SERVED_IN_A_ROW = 20
 """So many requests served by the model one after the other: it has recovered."""
 
 COUNTS = ("sent", "model", "fallback", "shed", "failed", "lost", "doubled", "left")
-HEAD = f"{'scenario':58}" + "".join(f"{each:>9}" for each in (*COUNTS, "p99.9", "worst"))
+HEAD = f"{'scenario':26}" + "".join(f"{each:>9}" for each in (*COUNTS, "p99.9", "worst"))
 HEAD += f"{'recovered':>11}{'/livez':>8}"
 MOST_CALM_SECONDS = 0.01
 """A p99 below this counts as this: twice of it is nothing that a caller would notice."""
@@ -43,21 +44,24 @@ class Result:
     misses: int
     faults: list[str]
 
-    def row(self, line: str) -> str:
+    def row(self, name: str, line: str) -> str:
         """As a line of the table, times in milliseconds and seconds."""
         counts = "".join(f"{self.counts[each]:9}" for each in COUNTS)
         times = f"{self.p999 * 1000:9.0f}{self.worst * 1000:9.0f}{self.recovered:11.2f}"
-        return "\n    ✗ ".join([f"{line:58}{counts}{times}{self.misses:8}", *self.faults])
+        return "\n    ✗ ".join([f"{name:26}{counts}{times}{self.misses:8}  {line}", *self.faults])
 
 
 def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
     """Run a scenario, and judge it; raises NotRun where that is not possible."""
     with ExitStack() as stack:
         settings = scenario.settings(stack) if callable(scenario.settings) else scenario.settings
-        postgres = stack.enter_context(Postgres()) if scenario.postgres else None
-        options = (scenario.name, settings, postgres, scenario.fake, scenario.handed_over)
-        system = stack.enter_context(System(*options))
-        with system.load(**scenario.load) as load:
+        server = None
+        if scenario.postgres:
+            server = Postgres(stack.enter_context(reserved_port()))
+            stack.callback(server.end)
+        system = System(scenario.name, settings, stack, scenario.handed_over, server)
+        system.start(scenario.fake)
+        with system.load(**scenario.load) as stop:
             time.sleep(seconds * CALM)
             fault = scenario.fault(system)
             began = time.monotonic()
@@ -68,22 +72,22 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
             next(fault, None)
             ended = time.monotonic()
             time.sleep(seconds * (1 - CALM - BROKEN))
-            report = load.report()
+            report = stop()
         result = count(report, system, ended)
         limits = scenario.limits
         found: dict[str, tuple[float, float | None]] = {
             "failed": (result.counts["failed"], limits.failed),
-            "shed": (result.counts["shed"], limits.shed),
             "rows lost": (result.counts["lost"], 0),
             "rows doubled": (result.counts["doubled"], 0),
             "rows of callers who were not told": (result.counts["left"], 0),
-            "/livez misses": (result.misses, limits.misses),
         }
         if judge_times:
             calm = percentile([each.seconds for each in report.sent if each.due < began], 0.99)
             during = [each.seconds for each in report.sent if began <= each.due < ended]
             slowed = percentile(during, 0.99) / max(calm, MOST_CALM_SECONDS)
             found |= {
+                "shed": (result.counts["shed"], limits.shed),
+                "/livez misses": (result.misses, limits.misses),
                 "p99.9 in seconds": (result.p999, limits.seconds),
                 "p99 over that before": (slowed, limits.slowed),
                 "seconds to recover": (result.recovered, limits.recovered),
@@ -167,21 +171,21 @@ def main(quick: bool, wanted: str) -> int:
     for scenario in (SCENARIOS[name] for name in names):
         if quick and not scenario.quick:
             continue
-        line = f"{scenario.name}: {scenario.line}"
+        name = scenario.name
         try:
             result = play(scenario, QUICK_SECONDS if quick else SECONDS, not quick)
         except NotRun as reason:
-            print(f"{line:58}   not run: {reason}", flush=True)
+            print(f"{name:26}   not run: {reason}", flush=True)
             continue
         except Exception as error:
-            print(f"{line:58}\n    ✗ {type(error).__name__}: {error}", flush=True)
+            print(f"{name:26}\n    ✗ {type(error).__name__}: {error}", flush=True)
             failed.append(scenario.name)
             continue
-        print(result.row(line), flush=True)
+        print(result.row(name, scenario.line), flush=True)
         total += result.counts
         if result.faults:
             failed.append(scenario.name)
-    print(f"{'all':58}" + "".join(f"{total[each]:9}" for each in COUNTS))
+    print(f"{'all':26}" + "".join(f"{total[each]:9}" for each in COUNTS))
     print(f"failed: {', '.join(failed)}" if failed else "every verdict holds")
     return 1 if failed else 0
 

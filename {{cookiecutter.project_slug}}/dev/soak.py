@@ -8,6 +8,7 @@ import csv
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import mean
 
@@ -82,7 +83,10 @@ def main(minutes: float) -> int:
     train()
     every = minutes * 60 / SAMPLES
     rows: list[dict[str, float]] = []
-    with System("soak", {}) as system, system.load() as load:
+    with ExitStack() as stack:
+        system = System("soak", {}, stack)
+        system.start()
+        stop = stack.enter_context(system.load())
         began = time.monotonic()
         for number in range(1, SAMPLES + 1):
             time.sleep(max(0.0, began + number * every - time.monotonic()))
@@ -90,7 +94,7 @@ def main(minutes: float) -> int:
             rows.append(
                 {"second": number * every} | {f"{n}_mib": memory(p) for n, p in sides.items()}
             )
-        report = load.report()
+        report = stop()
     for each in rows:
         end = began + each["second"]
         each |= row([sent for sent in report.sent if end - every <= sent.due < end], every)

@@ -1,4 +1,4 @@
-"""What breaks while others send requests costs none of them: the quick scenarios of `make chaos`."""
+"""What breaks under load costs no caller: the quick scenarios of `make chaos`."""
 
 import subprocess
 
@@ -6,6 +6,6 @@ from conftest import ROOT
 
 
 def test_the_pair_withstands_the_quick_scenarios() -> None:
-    command = [ROOT / "service/.venv/bin/python", "dev/chaos.py", "--quick"]
+    command = [str(ROOT / "service/.venv/bin/python"), "dev/chaos.py", "--quick"]
     done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stdout

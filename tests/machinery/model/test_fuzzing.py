@@ -34,6 +34,13 @@ HEADERS = st.dictionaries(
     st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=10),
     max_size=2,
 )
+PARTS = st.binary(max_size=10) | st.sampled_from(
+    [
+        *(b"", b"\r\n", b"\n", b"\x00", b" ", b":", b"ffffffff\r\n", b"Content-Length: -1\r\n"),
+        *(b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n"),
+    ]
+)
+"""What is put into the bytes of a valid request."""
 
 
 def places(message: Any) -> list[list[Any]]:
@@ -97,15 +104,11 @@ def test_every_message_is_answered(store: Store, tmp_path: Path) -> None:
 def test_no_bytes_are_a_fault_of_the_server(store: Store, tmp_path: Path) -> None:
     head = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKENS[0]}\r\n"
     valid = head.encode() + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
-    parts = st.binary(max_size=10) | st.sampled_from(
-        [b"", b"\r\n", b"\n", b"\x00", b" ", b":", b"Transfer-Encoding: chunked\r\n", b"ffffffff\r\n"]
-        + [b"Content-Length: -1\r\n", b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n"]
-    )
     with serving(store, tmp_path) as server:
         workers, sent = server.workers(), []
 
         @settings(GENERATED, max_examples=2500)
-        @given(st.integers(0, len(valid)), st.integers(0, 30), parts)
+        @given(st.integers(0, len(valid)), st.integers(0, 30), PARTS)
         def fuzz(start: int, length: int, part: bytes) -> None:
             sent.append(part)
             with connected(server.at) as connection:

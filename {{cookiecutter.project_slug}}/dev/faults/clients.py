@@ -104,7 +104,7 @@ def callers_leave(system: System) -> Iterator[None]:
         yield
 
 
-@scenario(Limits(), load={"twice": True}, quick=True)
+@scenario(Limits(), load={"twice": True, "rate": 100}, quick=True)
 def sent_twice(system: System) -> Iterator[None]:
     """Every request is sent twice at once under the same key."""
     yield

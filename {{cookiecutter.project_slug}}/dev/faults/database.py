@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 
 from demo import PLURAL
 from faults.operating_system import NotRun
+from faults.postgres import CUT, MAX_CONNECTIONS
 from faults.processes import FOLDER, System
 from faults.scenarios import Limits, scenario
 
 GONE = Limits(shed=None, seconds=2.0, ready=503)
 """Without its database the service asks everybody to come back later, within two seconds."""
+
+OTHERS: dict[str, Any] = {"autocommit": True, "application_name": "chaos"}
 
 DISK = FOLDER / "disk"
 
@@ -32,11 +36,11 @@ def sqlite_locked(system: System) -> Iterator[None]:
 
 
 def small_disk(stack: ExitStack) -> dict[str, str]:
-    """The settings for a database on a disk of 8 MiB; raises NotRun where none can be mounted."""
+    """The settings for a database on a disk of 128 MiB; raises NotRun where none can be mounted."""
     DISK.mkdir()
     stack.callback(DISK.rmdir)
     try:
-        options = ("-t", "tmpfs", "-o", "size=8m", "chaos", str(DISK))
+        options = ("-t", "tmpfs", "-o", "size=128m", "chaos", str(DISK))
         subprocess.run(["mount", *options], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotRun("needs root, to mount a small disk") from None
@@ -50,7 +54,7 @@ def disk_full(system: System) -> Iterator[None]:
     filler = DISK / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
-            file.write(bytes(4096))
+            file.write(bytes(4096))  # so that not a page is left
     yield
     filler.unlink()
 
@@ -73,15 +77,15 @@ def disk_read_only(system: System) -> Iterator[None]:
 @scenario(GONE, postgres=True)
 def postgres_frozen(system: System) -> Iterator[None]:
     """PostgreSQL is frozen (SIGSTOP)."""
-    with system.postgres.frozen():
+    with system.server.frozen():
         yield
 
 
 @scenario(BUSY, postgres=True)
 def postgres_restarted(system: System) -> Iterator[None]:
     """PostgreSQL is restarted."""
-    system.postgres.stop()
-    system.postgres.start()
+    system.server.stop()
+    system.server.start()
     yield
 
 
@@ -89,7 +93,7 @@ def postgres_restarted(system: System) -> Iterator[None]:
 def postgres_cut(system: System) -> Iterator[None]:
     """Every connection to PostgreSQL is cut, ten times."""
     for _ in range(10):
-        system.postgres.cut()
+        system.server.cut()
         time.sleep(0.2)
     yield
 
@@ -97,7 +101,7 @@ def postgres_cut(system: System) -> Iterator[None]:
 @scenario(BUSY, postgres=True, lasts=8)
 def postgres_locked(system: System) -> Iterator[None]:
     """A table of PostgreSQL is locked for 8 s."""
-    with psycopg.connect(system.postgres.url) as other:
+    with psycopg.connect(system.server.url) as other:
         other.execute(f"LOCK TABLE {PLURAL} IN ACCESS EXCLUSIVE MODE")
         yield
         other.rollback()
@@ -107,19 +111,20 @@ def postgres_locked(system: System) -> Iterator[None]:
 def postgres_read_only(system: System) -> Iterator[None]:
     """PostgreSQL takes no writes any more."""
     for state in ("on", "off"):
-        system.postgres.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
-        system.postgres.execute("SELECT pg_reload_conf()")
+        system.server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+        system.server.execute("SELECT pg_reload_conf()")
         if state == "on":
             yield
 
 
-@scenario(GONE, postgres=True)
+@scenario(BUSY, postgres=True)
 def postgres_exhausted(system: System) -> Iterator[None]:
     """Others hold all connections of PostgreSQL."""
     with ExitStack() as others:
-        for _ in range(200):
+        first = others.enter_context(psycopg.connect(system.server.url, **OTHERS))
+        for _ in range(MAX_CONNECTIONS):
             try:
-                others.enter_context(psycopg.connect(system.postgres.url, autocommit=True))
-            except psycopg.OperationalError:
-                system.postgres.cut()
+                others.enter_context(psycopg.connect(system.server.url, **OTHERS))
+            except psycopg.OperationalError:  # the service holds the others: take them from it
+                first.execute(CUT)
         yield

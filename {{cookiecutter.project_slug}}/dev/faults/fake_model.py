@@ -1,6 +1,6 @@
-"""A model server that goes wrong: `fake_model.py SOCKET FAULT`, its true answers on standard input.
+"""A model server that goes wrong: `fake_model.py SOCKET FAULT ANSWERS`.
 
-SIGUSR1 begins the fault, and ends it. What the answers are is JSON: {"GET": {…}, "POST": {…}}.
+SIGUSR1 begins the fault, and ends it. The file of true answers is JSON: {"GET": {}, "POST": {}}.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import json
 import math
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 DELAYS = {"hangs": 15.0, "slow": 0.9, "late": 5.0}
@@ -75,9 +76,9 @@ class FakeModel:
             writer.write(answer)
 
 
-async def main(path: str, fault: str) -> None:
+async def main(path: str, fault: str, answers: str) -> None:
     """Serve until killed."""
-    fake = FakeModel(fault, json.load(sys.stdin))
+    fake = FakeModel(fault, json.loads(Path(answers).read_text()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, fake.toggle)
     server = await asyncio.start_unix_server(fake.serve, path)
     await server.serve_forever()

@@ -10,11 +10,10 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 LIVEZ_EVERY_SECONDS = 0.1
@@ -82,37 +81,31 @@ class Report:
     misses: int = 0
 
 
-class Load:
-    """Load from another process while this context lasts."""
+@contextmanager
+def load(plan: Plan) -> Iterator[Callable[[], Report]]:
+    """Load from another process, begun on entering.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(asdict(plan))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    It gives a function that stops it, waits for what is under way, has repeated what got no answer,
+    and returns the report.
+    """
+    process = subprocess.Popen(
+        [sys.executable, __file__, json.dumps(asdict(plan))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
-    def __enter__(self) -> Self:
-        assert self._process.stdout
-        self._process.stdout.readline()  # it says when it begins
-        return self
+    def report() -> Report:
+        printed = json.loads(process.communicate()[0])
+        return Report(**{**printed, "sent": [Sent(**each) for each in printed["sent"]]})
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def report(self) -> Report:
-        """Stop sending, wait for what is under way, repeat what got no answer."""
-        printed = json.loads(self._process.communicate()[0])
-        printed["sent"] = [Sent(**each) for each in printed["sent"]]
-        return Report(**printed)
+    try:
+        if process.stdout:
+            process.stdout.readline()  # it says when it begins
+        yield report
+    finally:
+        process.kill()
+        process.communicate()
 
 
 class Connections:

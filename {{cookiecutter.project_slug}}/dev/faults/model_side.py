@@ -30,9 +30,9 @@ QUICK = {"hangs", "garbage", "cut"}
 
 def fake_model(system: System) -> Iterator[None]:
     """Begin and end the fault of the fake model server."""
-    system.toggle_fault()
+    system.model.send(signal.SIGUSR1)
     yield
-    system.toggle_fault()
+    system.model.send(signal.SIGUSR1)
 
 
 for fault, line in FAKES.items():

@@ -9,78 +9,60 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from subprocess import DEVNULL
+from typing import Any
 
 import psycopg
 
-from demo import reserved_port
 from faults.operating_system import NotRun, children, wait_until
 
 MAX_CONNECTIONS = 40
+CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND application_name <> 'chaos'
+    AND pid <> pg_backend_pid()
+"""
+"""Ends the connections of all clients but those of the application `chaos`."""
 
 
 class Postgres:
-    """A server on a port of its own, with an empty database; raises NotRun where there is none."""
+    """A server with an empty database; raises NotRun where PostgreSQL is not installed.
 
-    def __enter__(self) -> Self:
+    Args:
+        port: to listen on.
+    """
+
+    def __init__(self, port: int) -> None:
         newest = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"))][-1:]
-        initdb = shutil.which("initdb", path=os.pathsep.join(map(str, newest))) or shutil.which(
-            "initdb"
-        )
+        path = os.pathsep.join([*map(str, newest), os.environ["PATH"]])
+        initdb = shutil.which("initdb", path=path)
         if initdb is None:
             raise NotRun("initdb is not installed")
         self._bin = Path(initdb).resolve().parent
-        # It refuses to run as root.
-        self._user: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            self._user = {"user": "postgres", "group": "postgres", "extra_groups": []}
         self._folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-        if self._user:
-            shutil.chown(self._folder, "postgres")
-        name = self._user.get("user") or getpass.getuser()
-        self._port = reserved_port()
-        port = self._port.__enter__()
+        # It refuses to run as root.
+        self._options: dict[str, Any] = {"cwd": "/", "stdout": DEVNULL, "stderr": DEVNULL}
+        name = getpass.getuser()
+        if os.geteuid() == 0:
+            name = "postgres"
+            self._options |= {"user": name, "group": name, "extra_groups": []}
+            shutil.chown(self._folder, name)
         self.url = f"postgresql://{name}@127.0.0.1:{port}/postgres"
-        subprocess.run(
-            [initdb, "--auth=trust", "--no-sync", f"--pgdata={self._folder}/data"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            **self._user,
-        )
-        self._options = [
-            "-p",
-            str(port),
-            "-k",
-            str(self._folder),
-            "-c",
-            "listen_addresses=127.0.0.1",
-        ]
-        self._options += ["-c", f"max_connections={MAX_CONNECTIONS}"]
+        make = [initdb, "--auth=trust", "--no-sync", f"--pgdata={self._folder}/data"]
+        subprocess.run(make, check=True, **self._options)
+        self._arguments = ["-p", str(port), "-k", str(self._folder), "-D", f"{self._folder}/data"]
+        self._arguments += ["-h", "127.0.0.1", "-N", str(MAX_CONNECTIONS)]
         self.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def end(self) -> None:
+        """Stop it, and remove its data."""
         self.stop(signal.SIGQUIT)
-        self._port.__exit__(None, None, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start it; return once it takes connections."""
-        self._process = subprocess.Popen(
-            [self._bin / "postgres", "-D", f"{self._folder}/data", *self._options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-            **self._user,
-        )
+        command = [str(self._bin / "postgres"), *self._arguments]
+        self._process = subprocess.Popen(command, start_new_session=True, **self._options)
         wait_until(self._answers, "PostgreSQL takes connections")
 
     def stop(self, number: int = signal.SIGINT) -> None:
@@ -95,10 +77,7 @@ class Postgres:
 
     def cut(self) -> None:
         """End the connections of all clients."""
-        self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        self.execute(CUT)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

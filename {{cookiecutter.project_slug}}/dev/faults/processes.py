@@ -1,6 +1,5 @@
 """The pair under test: real processes, with a database, a store and sockets of their own."""
 
-import http.client
 import json
 import os
 import secrets
@@ -10,17 +9,18 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import column, create_engine, select, table
 
 from contract import MODEL_NAME, TARGET, examples
 from demo import PLURAL, reserved_port
-from faults.load import Load, Plan, Report
+from faults.load import Plan, Report, load
 from faults.operating_system import children, is_alive, wait_until
 from faults.postgres import Postgres
 from pair import ROOT
@@ -32,40 +32,68 @@ SOCKET = Path("run/chaos/model.sock")
 TRAINED = FOLDER / "trained"
 FAKE = ROOT / "dev/faults/fake_model.py"
 GOLDEN = ROOT / "contract/src/contract/golden"
-ROW = {name: value for name, value in examples()[0].items() if name != TARGET.name}
+ROW = json.dumps({name: value for name, value in examples()[0].items() if name != TARGET.name})
 HAND_OVER = """
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[2], sys.argv[2:])
+for number, fd in enumerate([os.dup(int(each)) for each in sys.argv[1:3]], 3):
+    os.dup2(fd, number)
+    os.set_inheritable(number, True)
+os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
 def run(*command: str | Path, **environment: str) -> None:
-    """Run a command of the project; raises CalledProcessError with what it said."""
-    subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    """Run a command of the project; raises CalledProcessError when it fails."""
+    subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
+
+
+class Local(HTTPConnection):
+    """A connection to the model server's socket."""
+
+    def connect(self) -> None:
+        """Connect to the socket in place of a port."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(SOCKET))
+
+
+def ask(
+    connection: HTTPConnection,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[int, Any]:
+    """The status and the JSON of an answer; 0 without one."""
+    with closing(connection), suppress(OSError, HTTPException):
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    return 0, {}
+
+
+def question() -> str:
+    """An inference request of one row, as the contract pins it."""
+    golden = max(GOLDEN.glob("*.json"), key=lambda path: int(path.stem))
+    inputs = json.loads(golden.read_text("utf-8"))["request"]["inputs"]
+    rows = [{**each, "shape": [1], "data": each["data"][:1]} for each in inputs]
+    return json.dumps({"id": "chaos", "inputs": rows})
 
 
 class Process:
     """One side of the pair: a process and its workers, which can be killed and started again."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self.command, self.environment, self.log = command, dict(environment), log
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.command, self.environment, self.log = command, environment, log
         self.pid = 0
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, listener: socket.socket | None = None) -> None:
-        """Start it, where wanted with a socket that is handed over as systemd does it."""
-        command, fds = self.command, []
-        if listener:
-            fds = [listener.fileno()]
-            command = [sys.executable, "-c", HAND_OVER, str(fds[0]), *command]
+    def start(self, listeners: Sequence[socket.socket] = ()) -> None:
+        """Start it, where wanted with sockets that are handed over as systemd does it."""
+        command, fds = self.command, [each.fileno() for each in listeners]
+        if fds:
+            command = [sys.executable, "-c", HAND_OVER, *map(str, fds), *command]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -111,15 +139,15 @@ class Process:
 
 
 class System:
-    """The pair of one scenario, which is ready on entering.
+    """The pair of one scenario.
 
     Args:
         name: of its folder in var/chaos/.
         settings: what to set beyond a socket, a token and a database of its own; PORT stands for
             the model server's port, FOLDER for the folder.
-        postgres: the server of its database; without one it is SQLite.
-        fake: the fault of a model server that takes the true one's place.
-        handed_over: whether the service gets its listening socket from here.
+        stack: ends what was begun here.
+        handed_over: whether the service gets its listening sockets from here.
+        server: of its database; without one it is SQLite.
 
     Attributes:
         complaints: what did not go as it should.
@@ -130,23 +158,23 @@ class System:
         self,
         name: str,
         settings: Mapping[str, str],
-        postgres: Postgres | None = None,
-        fake: str = "",
+        stack: ExitStack,
         handed_over: bool = False,
+        server: Postgres | None = None,
     ) -> None:
         self.folder = FOLDER / name
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
         self.store = self.folder / "store"
         shutil.copytree(TRAINED, self.store)
         self.token = secrets.token_urlsafe(32)
-        self.stack = ExitStack()
+        self.tokens = self.folder / "tokens"
+        self.tokens.touch(0o600)
+        self.tokens.write_text(self.token)
         self.port, self.ops_port, self.model_port, self.spare_port = (
-            self.stack.enter_context(reserved_port()) for _ in range(4)
+            stack.enter_context(reserved_port()) for _ in range(4)
         )
-        SOCKET.unlink(missing_ok=True)
         self.environment = {
-            "DATABASE_URL": postgres.url if postgres else f"sqlite:///{self.folder}/service.db",
+            "DATABASE_URL": server.url if server else f"sqlite:///{self.folder}/service.db",
             "HOST": "127.0.0.1",
             "LOG_FORMAT": "json",
             "MODEL_DEADLINE": "0.25",
@@ -160,68 +188,65 @@ class System:
         for key, value in settings.items():
             value = value.replace("PORT", str(self.model_port)).replace("FOLDER", str(self.folder))
             self.environment[key] = value
-        self.listener = None
-        if handed_over:
-            self.listener = self.stack.enter_context(socket.socket())
-            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind(("127.0.0.1", self.port))
-            self.listener.listen(2048)
-        self.service = self.process("service", "service/.venv/bin/service", "serve")
-        self.model = self.process("model", "model/.venv/bin/model", "serve")
-        self._postgres = postgres
+        self.listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", port), backlog=2048))
+            for port in ((self.port, self.ops_port) if handed_over else ())
+        ]
         self.complaints: list[str] = []
         self.reports: list[Report] = []
-        self._fault = fake
-        self._loads = 0
+        self._stack = stack
+        if server:
+            self.server = server
+        self.service = self.process("service", "service/.venv/bin/service", "serve")
+        self.model = self.process("model", "model/.venv/bin/model", "serve")
 
     def process(self, name: str, *command: str, **settings: str) -> Process:
         """A process with these settings, not yet started; nothing of it outlives this."""
         environment = {**self.environment, **settings}
-        process = Process([*command], environment, self.folder / f"{name}.log")
-        self.stack.callback(process.end)
+        process = Process(command, environment, self.folder / f"{name}.log")
+        self._stack.callback(process.end)
         return process
 
-    def __enter__(self) -> Self:
-        try:
-            run("service/.venv/bin/service", "migrate", **self.environment)
+    def start(self, fault: str = "") -> None:
+        """Start both and wait until they answer.
+
+        Args:
+            fault: that of a fake model server, which takes the place of the true one.
+        """
+        SOCKET.unlink(missing_ok=True)
+        run("service/.venv/bin/service", "migrate", **self.environment)
+        self.model.start()
+        self.service.start(self.listeners)
+        self._wait_for_service()
+        if fault:
+            answers = {method: self.ask_model(method)[1] for method in ("GET", "POST")}
+            self.model.stop()
+            told = self.folder / "answers.json"
+            told.write_text(json.dumps(answers))
+            command = (sys.executable, str(FAKE), str(SOCKET), fault, str(told))
+            self.model = self.process("fake", *command)
             self.model.start()
-            self.service.start(self.listener)
-            self.wait_for_service()
-            if self._fault:
-                self._fake(self._fault)
-        except BaseException:
-            self.stack.close()
-            raise
-        return self
+            self._wait_for_service()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stack.close()
+    def _wait_for_service(self) -> None:
+        wait_until(lambda: self.place()[1] == "model", f"the model answers; see {self.folder}")
 
-    def load(self, **plan: Any) -> Load:
-        """Constant load; see `Plan`."""
-        self._loads += 1
-        name = f"{secrets.token_hex(4)}{self._loads}"
-        return Load(Plan(self.port, f"/{PLURAL}", json.dumps(ROW), name, **plan))
+    def wait_for_model(self) -> None:
+        """Return once the model server answers."""
+        wait_until(lambda: self.ask_model("GET")[0] == 200, f"it answers; see {self.folder}")
 
-    @property
-    def postgres(self) -> Postgres:
-        """The server of its database."""
-        assert self._postgres
-        return self._postgres
+    def load(self, **plan: Any) -> AbstractContextManager[Callable[[], Report]]:
+        """Load on the product's first route; see `Plan`."""
+        return load(Plan(self.port, f"/{PLURAL}", ROW, secrets.token_hex(5), **plan))
 
     @contextmanager
     def crowd(self, **plan: Any) -> Iterator[list[Report]]:
         """Further load, whose rows are counted at the end; its report once it is over."""
         found: list[Report] = []
-        with self.load(**plan) as load:
+        with self.load(**plan) as report:
             yield found
-            found.append(load.report())
-            self.reports += found
+            found.append(report())
+        self.reports += found
 
     def expect(self, holds: bool, complaint: str) -> None:
         """Note what did not go as it should, for the verdict."""
@@ -239,7 +264,7 @@ class System:
     def versions(self) -> list[Path]:
         """The folders of the model's versions, the current one first."""
         current = (self.store / "current").read_text().strip()
-        folders = (each for each in self.store.iterdir() if (each / "manifest.json").exists())
+        folders = (each.parent for each in self.store.glob("*/manifest.json"))
         return sorted(folders, key=lambda folder: folder.name != current)
 
     def kill_master(self, side: Process) -> None:
@@ -253,93 +278,42 @@ class System:
             for pid in filter(is_alive, workers):
                 os.kill(pid, signal.SIGKILL)
 
-    def rows(self) -> tuple[set[int], list[tuple[int, str]]]:
-        """The ids of the product's rows, and of each prediction its row and its request's id."""
-        engine = create_engine(Settings(database_url=self.environment["DATABASE_URL"]).database_url)
-        with engine.connect() as connection:
-            ids = {*connection.scalars(text(f"SELECT id FROM {PLURAL}"))}
-            made = connection.execute(text(f"SELECT {ENTITY}_id, request_id FROM predictions"))
-            return ids, [(row, request_id) for row, request_id in made]
-
-    def wait_for_service(self) -> None:
-        """Return once the service answers by the model."""
-        wait_until(lambda: self.place()[1] == "model", f"the model answers; see {self.folder}")
-
-    def wait_for_model(self) -> None:
-        """Return once the model server answers."""
-
-        def answers() -> bool:
-            with suppress(OSError, http.client.HTTPException):
-                return self.ask_model("GET")[0] == 200
-            return False
-
-        wait_until(answers, f"the model server answers; see {self.folder}")
-
     def place(self, port: int = 0, **headers: str) -> tuple[int, str]:
         """The status of the answer to one request (0: none), and who served it."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=5)
         headers = {"Content-Type": "application/json", **headers}
-        try:
-            connection.request("POST", f"/{PLURAL}", json.dumps(ROW), headers)
-            answer = connection.getresponse()
-            body = json.loads(answer.read() or b"{}")
-            return answer.status, body.get("metadata", {}).get("served_by", "")
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
+        status, body = ask(
+            HTTPConnection("127.0.0.1", port or self.port, timeout=5),
+            "POST",
+            f"/{PLURAL}",
+            ROW,
+            headers,
+        )
+        return status, body.get("metadata", {}).get("served_by", "")
 
     def ready(self) -> int:
         """The status of `/readyz`; 0 without an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return 0
-        finally:
-            connection.close()
+        return ask(HTTPConnection("127.0.0.1", self.port, timeout=5), "GET", "/readyz")[0]
 
     def ask_model(
         self, method: str = "POST", token: str | None = None, context: ssl.SSLContext | None = None
     ) -> tuple[int, Any]:
-        """The status and the JSON of the model server's own answer over its socket or port."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.model_port, timeout=5)
+        """The status and JSON of the model server's own answer, over its socket or port."""
+        connection: HTTPConnection = Local("localhost", timeout=5)
         if context:
-            connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.model_port, timeout=5, context=context
-            )
-        elif self.environment["MODEL_URL"].startswith("http+unix:"):
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.connect(str(SOCKET))
-        token = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        path = f"/v2/models/{MODEL_NAME}" + ("/infer" if method == "POST" else "")
-        try:
-            connection.request(method, path, question() if method == "POST" else None, headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+            connection = HTTPSConnection("127.0.0.1", self.model_port, timeout=5, context=context)
+        elif self.environment["MODEL_URL"].startswith("http:"):
+            connection = HTTPConnection("127.0.0.1", self.model_port, timeout=5)
+        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        path = f"/v2/models/{MODEL_NAME}"
+        if method == "GET":
+            return ask(connection, method, path, None, headers)
+        return ask(connection, method, f"{path}/infer", question(), headers)
 
-    def toggle_fault(self) -> None:
-        """Begin the fault of the fake model server, or end it."""
-        self.model.send(signal.SIGUSR1)
-
-    def _fake(self, fault: str) -> None:
-        answers = {method: self.ask_model(method)[1] for method in ("GET", "POST")}
-        self.model.stop()
-        told = self.folder / "answers.json"
-        told.write_text(json.dumps(answers))
-        command = ["/bin/sh", "-c", f'exec "$@" <{told}', "sh", sys.executable, str(FAKE)]
-        self.model = self.process("fake", *command, str(SOCKET), fault)
-        self.model.start()
-        self.wait_for_service()
-
-
-def question() -> str:
-    """An inference request of one row, as the contract pins it."""
-    golden = max(GOLDEN.glob("*.json"), key=lambda path: int(path.stem))
-    inputs = json.loads(golden.read_text("utf-8"))["request"]["inputs"]
-    rows = [{**each, "shape": [1], "data": each["data"][:1]} for each in inputs]
-    return json.dumps({"id": "chaos", "inputs": rows})
+    def rows(self) -> tuple[set[int], list[tuple[int, str]]]:
+        """The ids of the product's rows, and of each prediction its row and its request's id."""
+        engine = create_engine(Settings(database_url=self.environment["DATABASE_URL"]).database_url)
+        with engine.connect() as connection:
+            ids = {*connection.scalars(select(column("id")).select_from(table(PLURAL)))}
+            columns: tuple[Any, ...] = (column(f"{ENTITY}_id"), column("request_id"))
+            made = connection.execute(select(*columns).select_from(table("predictions")))
+            return ids, [(row, request_id) for row, request_id in made]

@@ -29,11 +29,11 @@ def service_master_killed(system: System) -> Iterator[None]:
     yield
 
 
-@scenario(RESTART, handed_over=True, quick=True)
+@scenario(replace(RESTART, shed=None, misses=None), handed_over=True)
 def service_restarted(system: System) -> Iterator[None]:
     """The service is stopped (SIGTERM) and started on the same socket."""
     system.expect(system.service.stop() == 0, "it did not stop cleanly")
-    system.service.start(system.listener)
+    system.service.start(system.listeners)
     yield
 
 
@@ -42,7 +42,7 @@ def rolling_restart(system: System) -> Iterator[None]:
     """Ten times, a second instance of the service takes over from the first."""
     for _ in range(10):
         old = system.service.pid
-        system.service.start(system.listener)
+        system.service.start(system.listeners)
         wait_until(lambda: len(system.service.workers()) == 2, "the second instance has workers")
         system.expect(system.service.stop(pid=old) == 0, "it did not stop cleanly")
     yield
