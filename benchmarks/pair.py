@@ -80,7 +80,8 @@ def prediction_of(order: Any) -> float:
 
 def fallbacks(service: Running) -> float:
     """How many orders were answered without the model so far."""
-    url = service.target.url.replace("/orders", "/metrics")
+    address, _, port = service.target.url.removesuffix("/orders").rpartition(":")
+    url = f"{address}:{int(port) + 100}/metrics"  # the operations port
     with WITHOUT_PROXY.open(url, timeout=10) as response:
         metrics = response.read().decode()
     if "predictions_total{" not in metrics:

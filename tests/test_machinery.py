@@ -20,6 +20,7 @@ NEEDS = Path(__file__).parent.parent / "requirements-machinery.txt"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
     "test_csv_table.py",
+    "test_front.py",
     "test_database_faults.py",
     "test_job.py",
     "test_logs.py",
@@ -47,7 +48,7 @@ def test_the_machinery_of_a_unit_works(unit: str, kind: str, stamp: Stamp, tmp_p
         [uv, "pip", "install", "--quiet", "--python", venv, "--require-hashes", "-r", NEEDS],
         check=True,
     )
-    suites = sorted(path for path in (MACHINERY / unit).glob("*.py"))
+    suites = sorted([*(MACHINERY / unit).glob("*.py"), MACHINERY / "raw_http.py"])
     for suite in suites:
         assert not (project / unit / "tests" / suite.name).exists(), "a suite of the project's own"
         shutil.copy(suite, project / unit / "tests")
