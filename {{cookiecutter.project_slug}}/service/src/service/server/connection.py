@@ -168,7 +168,8 @@ class Connection(asyncio.Protocol):
             self._unread = True  # and nothing is read until it is
         else:
             self.busy = False
-            self.front.loop.call_soon(self._resume)
+            if self._behind:
+                self.front.loop.call_soon(self._resume)
 
     def resume_writing(self) -> None:
         """All that was written has been sent."""

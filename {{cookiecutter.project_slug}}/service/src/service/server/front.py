@@ -105,10 +105,16 @@ class Front:
         request.connection.answer(data, close)
 
     def _listen(self) -> None:
-        self.loop.add_reader(self._listener, self._accept)
+        self.loop.add_reader(self._listener, self._accept_some)
+
+    def _accept_some(self) -> None:
+        """Accept one of the first few, so that workers share them; many when there are many."""
+        for _ in range(1 + self._open // 8):
+            if not self._accept():
+                break
 
     def _accept(self) -> bool:
-        """Accept one connection, so that workers share them; whether there was one."""
+        """Accept one connection; whether there was one."""
         try:
             accepted, peer = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
