@@ -22,6 +22,7 @@ ALIKE = {
     "test_breaker.py",
     "test_csv_table.py",
     "test_faults.py",
+    "test_front.py",
     "test_database_faults.py",
     "test_incoming.py",
     "test_fuzzing.py",
@@ -52,7 +53,7 @@ def test_the_machinery_of_a_unit_works(unit: str, kind: str, stamp: Stamp, tmp_p
         [uv, "pip", "install", "--quiet", "--python", venv, "--require-hashes", "-r", NEEDS],
         check=True,
     )
-    suites = sorted(path for path in (MACHINERY / unit).glob("*.py"))
+    suites = sorted([*(MACHINERY / unit).glob("*.py"), MACHINERY / "raw_http.py"])
     for suite in suites:
         assert not (project / unit / "tests" / suite.name).exists(), "a suite of the project's own"
         shutil.copy(suite, project / unit / "tests")

@@ -75,7 +75,15 @@ def main() -> None:
         "MODEL_DEADLINE": "5",  # seconds; the machine may be busy
         "HOST": "127.0.0.1",
     }
-    with reserved_port() as port, Pair({**settings, "PORT": str(port)}, LOG) as pair:
+    with reserved_port() as port, reserved_port() as ops_port:
+        settings |= {"PORT": str(port), "OPS_PORT": str(ops_port)}
+        run(settings)
+    print(f"\nboth have stopped; their log is in {LOG}. `make up` runs them for you.")
+
+
+def run(settings: dict[str, str]) -> None:
+    """Ask the pair about the examples, and record how each turned out."""
+    with Pair(settings, LOG) as pair:
         print(f"\nboth are ready: POST {pair.url}/{PLURAL}\n")
         print(f"{'id':>6}  {'expected':>16}  {'turned out':>16}  served by")
         for example in examples():
@@ -92,7 +100,6 @@ def main() -> None:
                 f"  {metadata['served_by']} {metadata['model_version']}"
             )
         print(f"\n{judgement()}")
-    print(f"\nboth have stopped; their log is in {LOG}. `make up` runs them for you.")
 
 
 if __name__ == "__main__":

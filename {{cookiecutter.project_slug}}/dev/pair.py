@@ -49,12 +49,14 @@ class Pair:
         if log is None and sys.stdout.isatty():
             os.environ.setdefault("LOG_FORMAT", "console")  # a person is reading
         self.settings = load()
-        self.url = f"http://{self.settings.host}:{self.settings.port}"
+        self.url = f"http://{self.settings.address}"
+        self.ops_url = f"http://{self.settings.ops_address}"
         self._log = log.open("w") if log else sys.stdout
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Self:
-        self._check_port()
+        self._check_port("PORT", self.settings.address)
+        self._check_port("OPS_PORT", self.settings.ops_address)
         url = urlsplit(self.settings.model_url)
         in_process = url.scheme == "library"
         here = url.scheme == "http+unix" or (
@@ -108,14 +110,16 @@ class Pair:
                 process.kill()
                 process.wait()
 
-    def _check_port(self) -> None:
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+    def _check_port(self, setting: str, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((self.settings.host, self.settings.port))
+                probe.bind((host.strip("[]"), int(port)))
             except OSError as error:
-                sys.exit(f"PORT: {self.url}: {error.strerror}; take another: PORT=8001 make up")
+                fault = f"{setting}: http://{address}: {error.strerror}"
+                sys.exit(f"{fault}; take another: {setting}={int(port) + 1} make up")
 
     def _train_the_first(self) -> None:
         if (Path(os.environ.get("MODEL_STORE", "")) / "manifest.json").exists():

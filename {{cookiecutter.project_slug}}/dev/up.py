@@ -10,6 +10,7 @@ def main() -> None:
     stop_on_signals()
     with contextlib.suppress(KeyboardInterrupt), Pair() as pair:
         print(f"\n  service  {pair.url}   docs {pair.url}/docs", flush=True)
+        print(f"  ops      {pair.ops_url}   /metrics /readyz", flush=True)
         print(f"  model    {pair.settings.model_url}   (private)", flush=True)
         print("  Ctrl-C stops both\n", flush=True)
         pair.wait()

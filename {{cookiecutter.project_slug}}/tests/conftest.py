@@ -132,7 +132,9 @@ class Pair:
     def __init__(self, folder: Path, store: Path, database: str, model_url: str = "") -> None:
         self.socket = Path(f"run/test-{secrets.token_hex(4)}/model.sock")
         self._stack = ExitStack()
-        port, model_port = (self._stack.enter_context(reserved_port()) for _ in range(2))
+        port, ops_port, model_port = (
+            self._stack.enter_context(reserved_port()) for _ in range(3)
+        )
         self.model_url = model_url.replace("PORT", str(model_port)) or f"http+unix://{self.socket}"
         self.url = f"http://127.0.0.1:{port}"
         environment = {
@@ -143,6 +145,7 @@ class Pair:
             "MODEL_TOKENS": TOKEN,
             "MODEL_URL": self.model_url,
             "PORT": str(port),
+            "OPS_PORT": str(ops_port),
         }
         venv = "dev/.venv" if self.model_url.startswith("library:") else "service/.venv"
         service = str(ROOT / venv / "bin/service")

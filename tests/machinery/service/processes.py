@@ -44,8 +44,14 @@ COMMAND = Path(sys.executable).with_name("service")
 def served(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
     """`service serve` as a process that logs to `folder/log`; a function to send it requests."""
     log = folder / "log"
-    with reserved_port() as port:
-        variables = {"PORT": str(port), "LOG_FORMAT": "json", "TMPDIR": str(folder), **environment}
+    with reserved_port() as port, reserved_port() as ops_port:
+        variables = {
+            "PORT": str(port),
+            "OPS_PORT": str(ops_port),
+            "LOG_FORMAT": "json",
+            "TMPDIR": str(folder),
+            **environment,
+        }
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [COMMAND, "serve"], cwd=folder, env={**os.environ, **variables}, stderr=file
@@ -55,12 +61,16 @@ def served(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[
             assert process.poll() is None, log.read_text()
             pool = HTTPConnectionPool("127.0.0.1", port, timeout=20, retries=False, maxsize=8)
 
+            ops = HTTPConnectionPool("127.0.0.1", ops_port, timeout=20, retries=False)
+
             def send(method: str, path: str, **options: Any) -> Any:
                 headers = {"Connection": "close", **options.pop("headers", {})}
-                return pool.request(method, path, headers=headers, **options)
+                where = ops if path == "/metrics" else pool
+                return where.request(method, path, headers=headers, **options)
 
             yield process, send
             pool.close()
+            ops.close()
         finally:
             process.terminate()
             process.wait(PATIENCE_SECONDS)

@@ -23,6 +23,8 @@ def test_strange_characters_are_named_in_plain_words(service: Service) -> None:
         if column.kind == "category":
             problem = check(service.post({**NEW, column.name: "a\nb"}), 422, column.name)
             assert "control characters" in problem
+            for hidden in ("a\x1b[2J", "a\x9b2J", "\u202eb", "a\u200b", "\ufeffa"):
+                check(service.post({**NEW, column.name: hidden}), 422, column.name)
 
 
 def test_a_field_that_is_given_twice_is_named(service: Service) -> None:

@@ -2,13 +2,15 @@
 
 import json
 from http import HTTPStatus
+from random import getrandbits
 from time import gmtime, strftime
 from uuid import uuid4
 
 from service.errors import MEDIA_TYPE
 
 HEAD = (
-    "HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n"
+    "HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+    "Content-Length: {length}\r\n"
     "X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
     "Date: {date}\r\n"
 )
@@ -58,5 +60,5 @@ _SHED = problem(503, BUSY, _ID, "Retry-After: 1\r\n")
 
 def shed(close: bool) -> bytes:
     """A request is turned away: made of ready parts, as it has to be cheap just then."""
-    answer = _SHED.replace(_ID.encode(), uuid4().hex.encode())
+    answer = _SHED.replace(_ID.encode(), b"%032x" % getrandbits(128))
     return answer.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1) if close else answer

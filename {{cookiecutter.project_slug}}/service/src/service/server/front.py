@@ -51,6 +51,7 @@ class Front:
         self._listener = listener
         self._max_connections = settings.max_connections
         self._opening: set[asyncio.Task[Any]] = set()
+        self._open = 0
         self._watched = False
         self.pool = Pool(self._handle, threads)
 
@@ -68,8 +69,13 @@ class Front:
         self.loop.remove_reader(self._listener)
         self._listener.close()
         deadline = monotonic() + seconds
-        while (self.connections or self._opening) and monotonic() < deadline:
+        while self._open and monotonic() < deadline:
             await asyncio.sleep(0.02)
+
+    def forget(self, connection: Connection) -> None:
+        """It is closed."""
+        self.connections.discard(connection)
+        self._open -= 1
 
     def submit(self, request: Request) -> None:
         """Let a thread answer it, or turn it away when none is free in time."""
@@ -88,24 +94,27 @@ class Front:
 
     def _handle(self, request: Request) -> None:
         """Answer a request, in a thread; one whose caller has left is dropped."""
-        close = True
-        data = b""
+        data, close = b"", True
         if not request.is_abandoned():
             try:
-                close = self.draining or not request.keep
-                data = wsgi.answer(self._application, request, close)
-            except Exception as error:
+                data, close = wsgi.answer(self._application, request)
+            except Exception:
                 request_id = uuid4().hex
-                log.exception("request failed", exc_info=error, request_id=request_id)
+                log.exception("request failed", request_id=request_id)
                 data = answers.refusal(500, "Something went wrong here.", request_id)
-                close = True
         request.connection.answer(data, close)
 
     def _listen(self) -> None:
-        self.loop.add_reader(self._listener, self._accept)
+        self.loop.add_reader(self._listener, self._accept_some)
+
+    def _accept_some(self) -> None:
+        """Accept one of the first few, so that workers share them; many when there are many."""
+        for _ in range(1 + self._open // 8):
+            if not self._accept():
+                break
 
     def _accept(self) -> bool:
-        """Accept one connection, so that workers share them; whether there was one."""
+        """Accept one connection; whether there was one."""
         try:
             accepted, peer = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -115,7 +124,7 @@ class Front:
             self.loop.remove_reader(self._listener)
             self.loop.call_later(1, self._listen_again)
             return False
-        if len(self.connections) + len(self._opening) >= self._max_connections:
+        if self._open >= self._max_connections:
             self.on_shed("connections")
             accepted.setblocking(False)
             with accepted:
@@ -126,10 +135,16 @@ class Front:
         connecting = self.loop.connect_accepted_socket(
             lambda: Connection(self, sock, peer[0]), sock
         )
+        self._open += 1
         task = self.loop.create_task(connecting)
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(self._opened)
         return True
+
+    def _opened(self, task: asyncio.Task[Any]) -> None:
+        self._opening.discard(task)
+        if task.cancelled() or task.exception():
+            self._open -= 1
 
     def _listen_again(self) -> None:
         if not self.draining:

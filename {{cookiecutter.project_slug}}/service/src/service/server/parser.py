@@ -8,6 +8,8 @@ METHOD = re.compile(rb"[A-Z0-9!$%&'*+.^_`|~-]{3,20}")
 TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 
+VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
+
 MAX_HEAD = 2**16
 """Bytes that the head of a request may have."""
 
@@ -64,9 +66,9 @@ class Parser(parser.PythonProtocol):  # type: ignore[misc]
             raise Refused(431, "The head of the request is too large.") from None
         except parser.UnsupportedTransferCoding:
             raise Refused(501, "The body is encoded in an unknown way.") from None
-        except parser.InvalidHTTPVersion:
-            raise Refused(505, "The protocol must be HTTP/1.0 or HTTP/1.1.") from None
-        except (parser.ParseError, ValueError):
+        except (parser.ParseError, ValueError) as error:
+            if isinstance(error, parser.InvalidHTTPVersion) and VERSION.fullmatch(str(error)):
+                raise Refused(505, "The protocol must be HTTP/1.0 or HTTP/1.1.") from None
             raise Refused(400, "The request is not HTTP as RFC 9112 has it.") from None
         if self.in_head and self._fed > MAX_HEAD:
             raise Refused(431, "The head of the request is too large.")

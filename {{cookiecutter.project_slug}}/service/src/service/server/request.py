@@ -40,6 +40,10 @@ class Request:
         """The address that it came from."""
         return self.connection.peer
 
+    def closes(self) -> bool:
+        """Whether the connection is closed behind the answer."""
+        return not self.keep or self.connection.front.draining
+
     def is_abandoned(self) -> bool:
         """Whether the caller has left."""
         return self.connection.gone

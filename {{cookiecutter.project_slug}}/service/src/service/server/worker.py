@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from threading import Thread
 from typing import Any
 
@@ -61,10 +62,8 @@ class Worker(base.Worker):  # type: ignore[misc]
         await front.drain(settings.graceful_timeout - 0.5)
 
     def _front(self, listener: Any, application: Any, threads: int) -> Front:
-        shed = self.wsgi.extensions["metrics"].shed
-        return Front(
-            application, listener, load(), threads, lambda why: shed.labels(why).inc()
-        )
+        labels = lru_cache(self.wsgi.extensions["metrics"].shed.labels)
+        return Front(application, listener, load(), threads, lambda why: labels(why).inc())
 
 
 async def _run(front: Front) -> None:

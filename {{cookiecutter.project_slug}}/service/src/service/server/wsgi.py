@@ -67,8 +67,8 @@ def environ_of(request: Request) -> dict[str, Any]:
     return environ
 
 
-def answer(application: Application, request: Request, close: bool) -> bytes:
-    """The application's whole answer; `close` is said in it."""
+def answer(application: Application, request: Request) -> tuple[bytes, bool]:
+    """The application's whole answer, and whether it says that the connection is closed."""
     begun: list[Any] = []
 
     def start(status: str, headers: list[tuple[str, str]], _fault: object = None) -> object:
@@ -84,14 +84,14 @@ def answer(application: Application, request: Request, close: bool) -> bytes:
     status, headers = begun
     lines = [f"HTTP/1.{request.minor} {status}\r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in headers]
-    if not any(name.lower() == "content-length" for name, _ in headers):
-        if not status.startswith(BODILESS):
-            lines.append(f"Content-Length: {len(body)}\r\n")
-    if close:
+    has_length = any(name.lower() == "content-length" for name, _ in headers)
+    if not (has_length or status.startswith(BODILESS)):
+        lines.append(f"Content-Length: {len(body)}\r\n")
+    if close := request.closes():
         lines.append("Connection: close\r\n")
     elif not request.minor:
         lines.append("Connection: keep-alive\r\n")
     lines.append(f"Date: {answers.date()}\r\n\r\n")
     if request.method == b"HEAD" or status.startswith(BODILESS):
         body = b""
-    return "".join(lines).encode("latin-1") + body
+    return "".join(lines).encode("latin-1") + body, close
