@@ -29,7 +29,8 @@ MOMENT = re.compile(
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
 VISIBLE = (
-    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]+$"
+    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb]+$"
 )
 """Text without what controls a terminal, turns the direction of reading, or cannot be seen."""
 

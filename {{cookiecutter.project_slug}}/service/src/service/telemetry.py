@@ -113,9 +113,7 @@ def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
         given = request.headers.get("X-Request-ID", "")
         g.caller = ""
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        g.context = RequestContext.of(
-            request.environ, g.request_id, settings.model_deadline
-        )
+        g.context = RequestContext.of(request.environ, g.request_id, settings.model_deadline)
         g.start = perf_counter()
         clear_contextvars()
         bind_contextvars(request_id=g.request_id)
