@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note it."""
         self.transport = cast(asyncio.Transport, transport)
-        transport.set_write_buffer_limits(0)
+        self.transport.set_write_buffer_limits(0)
         self.front.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
