@@ -179,6 +179,7 @@ service/pyproject.toml
 service/requirements-dev.txt
 service/requirements.txt
 service/src/service/__init__.py
+service/src/service/access.py
 service/src/service/api.py
 service/src/service/app.py
 service/src/service/cli.py
@@ -200,6 +201,7 @@ service/src/service/migrations/env.py
 service/src/service/migrations/script.py.mako
 service/src/service/migrations/versions/0001_first_tables.py
 service/src/service/migrations/versions/0002_idempotency_keys.py
+service/src/service/ops.py
 service/src/service/predictors/__init__.py
 service/src/service/predictors/access.py
 service/src/service/predictors/breaker.py
@@ -212,6 +214,15 @@ service/src/service/predictors/open_inference.py
 service/src/service/predictors/port.py
 service/src/service/py.typed
 service/src/service/schemas.py
+service/src/service/server/__init__.py
+service/src/service/server/answers.py
+service/src/service/server/connection.py
+service/src/service/server/front.py
+service/src/service/server/parser.py
+service/src/service/server/pool.py
+service/src/service/server/request.py
+service/src/service/server/worker.py
+service/src/service/server/wsgi.py
 service/src/service/settings.py
 service/src/service/tables.py
 service/src/service/telemetry.py
