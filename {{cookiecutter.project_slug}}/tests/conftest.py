@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLURAL = "{{ cookiecutter.__plural }}"
+PLURAL = "orders"
 CONTRACT = ROOT / "contract/src/contract"
 GOLDEN = json.loads(
     max((CONTRACT / "golden").glob("*.json"), key=lambda path: int(path.stem)).read_text("utf-8")
@@ -132,9 +132,7 @@ class Pair:
     def __init__(self, folder: Path, store: Path, database: str, model_url: str = "") -> None:
         self.socket = Path(f"run/test-{secrets.token_hex(4)}/model.sock")
         self._stack = ExitStack()
-        port, ops_port, model_port = (
-            self._stack.enter_context(reserved_port()) for _ in range(3)
-        )
+        port, ops_port, model_port = (self._stack.enter_context(reserved_port()) for _ in range(3))
         self.model_url = model_url.replace("PORT", str(model_port)) or f"http+unix://{self.socket}"
         self.url = f"http://127.0.0.1:{port}"
         environment = {
