@@ -21,7 +21,10 @@ KINDS = {
 }
 """What a value of each kind is, for people."""
 
-CATEGORY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+CATEGORY = re.compile(
+    r"[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb\ud800-\udfff]{1,200}"
+)
 BOOLS = dict.fromkeys(("true", "yes", "t", "y", "1"), "true")
 BOOLS |= dict.fromkeys(("false", "no", "f", "n", "0"), "false")
 

@@ -24,6 +24,7 @@ from model.errors import ModelError
 from model.serving.library import open_model
 from model.training.history import History, read_history
 
+TOKEN = "an-example-of-a-token-of-32-characters"
 ROWS = [json.dumps({each.name: row[each.name] for each in INPUTS}) for row in golden()[-1].features]
 Run = Callable[..., tuple[int, str, str]]
 
@@ -190,7 +191,7 @@ def test_with_keys_only_a_signed_version_is_loaded(
     assert "unchanged" not in train(run, history)[0]  # the same version, signed
     assert run("predict", ROWS[0])[0] == 0
     monkeypatch.setenv("MODEL_VERIFY_KEYS", new_public)
-    monkeypatch.setenv("MODEL_TOKENS", "a" * 32)
+    monkeypatch.setenv("MODEL_TOKENS", TOKEN)
     for command in (["predict", ROWS[0]], ["promote", version], ["serve"]):
         assert "not signed by any key of MODEL_VERIFY_KEYS" in run(*command)[2]
     with pytest.raises(ModelError, match="not signed"):
@@ -303,11 +304,11 @@ def test_a_job_that_is_interrupted_prints_how_to_go_on(
         (["promote", "0" * 12], {}, "no version"),
         (["train", "--data", "none.csv"], {}, "none.csv: No such file"),
         (["serve"], {}, "MODEL_TOKENS"),
-        (["serve"], {"MODEL_TOKENS": "a"}, "make train"),
-        (["serve"], {"MODEL_TOKENS": "a", "MODEL_URL": "library:x"}, "MODEL_URL"),
-        (["serve"], {"MODEL_TOKENS": "a", "MODEL_URL": "http+unix://"}, "MODEL_URL"),
-        (["serve"], {"MODEL_TOKENS": "a", "MODEL_URL": "http://x:y"}, "MODEL_URL"),
-        (["serve"], {"MODEL_TOKENS": "a\u00e9"}, "MODEL_TOKENS: a token is made of"),
+        (["serve"], {"MODEL_TOKENS": TOKEN}, "make train"),
+        (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "library:x"}, "MODEL_URL"),
+        (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "http+unix://"}, "MODEL_URL"),
+        (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "http://x:y"}, "MODEL_URL"),
+        (["serve"], {"MODEL_TOKENS": "\u00e9" * 32}, "MODEL_TOKENS: a token is made of"),
         (["serve"], {"MODEL_WORKERS": "0", "MODEL_MAX_BODY": "x"}, "MODEL_WORKERS"),
         (["versions"], {"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
     ],

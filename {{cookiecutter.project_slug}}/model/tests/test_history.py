@@ -24,7 +24,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(-EXACT, EXACT),
     "bool": st.booleans(),
     "category": st.text(
-        st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\x7f"),
+        st.characters(
+            exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"], exclude_characters="\u2065"
+        ),
         min_size=1,
         max_size=200,
     ),
