@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -34,8 +35,10 @@ def serve() -> None:
     load()
     # The workers share their metrics in files, new ones for every start.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="service-metrics-")
-    gunicorn = ["gunicorn", "--config", "python:service.gunicorn_conf", "service.app:create_app()"]
-    os.execv(sys.executable, [sys.executable, "-m", *gunicorn])  # noqa: S606
+    # Its script instead of `-m gunicorn`, which could not start itself again on SIGUSR2.
+    gunicorn = str(Path(sys.executable).with_name("gunicorn"))
+    options = ["--config", "python:service.gunicorn_conf", "service.app:create_app()"]
+    os.execv(sys.executable, [sys.executable, gunicorn, *options])  # noqa: S606
 
 
 @main.command()

@@ -64,9 +64,9 @@ class Front:
     async def drain(self, seconds: float) -> None:
         """Accept what already waits, answer all that is under way, and close."""
         self.draining = True
-        while self._accept():
-            pass
         self.loop.remove_reader(self._listener)
+        while self._accept():  # to the last one, with nothing between that and the end
+            pass
         self._listener.close()
         deadline = monotonic() + seconds
         while self._open and monotonic() < deadline:
