@@ -128,7 +128,7 @@ def _floats(texts: Collection[str], style: Style) -> list[str | None]:
     if style is POINT and set().union(*texts) <= PLAIN and _are_within(texts):
         return list(texts)
     plain = map(style.plain, texts)
-    return [text if text and abs(float(text)) <= EXACT else None for text in plain]
+    return [text if text and abs(float(text)) < EXACT else None for text in plain]
 
 
 def _ints(texts: Collection[str], style: Style) -> list[str | None]:
@@ -147,6 +147,6 @@ def _whole(text: str | None) -> str | None:
 
 def _are_within(texts: Collection[str]) -> bool:
     try:
-        return all(abs(float(text)) <= EXACT for text in texts)
+        return all(abs(float(text)) < EXACT for text in texts)
     except ValueError:
         return False

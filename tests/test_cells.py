@@ -70,6 +70,7 @@ def plain(kind: str, *cells: str, delimiter: str = ",") -> list[str | None]:
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=TEXTS)
 @example("9" * 41)
+@example(str(2**53))
 @example("9" * 5000)
 @example("-0.0")
 @example("1e999")
@@ -136,7 +137,7 @@ def test_points_are_between_thousands_where_the_file_has_decimal_commas() -> Non
     assert points.remarks == ["decimal commas, points between thousands"]
 
 
-@given(st.floats(-(2**53), 2**53, width=32), st.booleans())
+@given(st.floats(-(2**52), 2**52, width=32), st.booleans())
 def test_a_number_is_the_same_in_every_spelling(number: float, has_commas: bool) -> None:
     text = f"{number:,.3f}"
     swapped = text.translate({ord(","): ".", ord("."): ","})
