@@ -28,12 +28,12 @@ MOMENT = re.compile(
     re.ASCII,
 )
 """A date, or a date and a time of day, as ISO 8601 writes them."""
-VISIBLE = (
-    r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    r"\ufeff\ufff9-\ufffb]+$"
+INVISIBLE = (
+    r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb"
 )
-"""Text without what controls a terminal, turns the direction of reading, or cannot be seen."""
-
+"""What controls a terminal, turns the direction of reading, or cannot be seen; for a pattern."""
+VISIBLE = f"^[^{INVISIBLE}]+$"
 NUMERIC = "a number within ±2^53"
 INTEGER = "a whole number within ±2^53"
 TEXT = "1 to 200 characters without control characters"

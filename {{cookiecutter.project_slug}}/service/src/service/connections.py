@@ -209,4 +209,13 @@ class Turn:
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether SQLite says that another connection writes."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether SQLite says that the file cannot be written; to this connection it stays so."""
+    return _code(error) == sqlite3.SQLITE_READONLY
+
+
+def _code(error: BaseException | None) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

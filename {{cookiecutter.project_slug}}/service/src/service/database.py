@@ -120,6 +120,8 @@ class Database:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except OperationalError as error:
+            if to.is_read_only(error.orig):
+                connection.invalidate()
             return "ok" if to.is_busy(error.orig) else f"not writable: {error.orig}"
         return "ok"
 
@@ -157,7 +159,8 @@ def _wrapped_errors(
     try:
         yield
     except dialect.loaded_dbapi.Error as error:
-        if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
+        is_lost = dialect.is_disconnect(error, connection and connection.dbapi_connection, None)
+        if connection and (is_lost or to.is_read_only(error)):
             connection.invalidate(error)
         raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
 

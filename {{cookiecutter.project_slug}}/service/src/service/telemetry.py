@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from contract.types import INVISIBLE
 from service.context import RequestContext
 from service.settings import Settings
 
@@ -194,17 +195,19 @@ def _request_line(settings: Settings) -> Callable[[dict[str, Any]], None]:
     return write if settings.log_level in ("debug", "info") else lambda line: None
 
 
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
-)
+UNSEEN = re.compile(f"[{INVISIBLE}]")
+
+
+def _code_point(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
 
 
 def _escape(_logger: object, _method: str, line: Any) -> Any:
     """Show what would steer the terminal, or hide from the reader."""
     for name, value in line.items():
         if isinstance(value, str):
-            text = value if name == "exception" else value.replace("\n", "\\n")
-            line[name] = UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+            lines = value.split("\n") if name == "exception" else [value]
+            line[name] = "\n".join(UNSEEN.sub(_code_point, each) for each in lines)
     return line
 
 

@@ -4,17 +4,16 @@ import json
 from http import HTTPStatus
 from random import getrandbits
 from time import gmtime, strftime
-from uuid import uuid4
 
 from service.errors import MEDIA_TYPE
 
 HEAD = (
-    "HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
+    "HTTP/1.1 {status.value} {status.phrase}\r\n"
+    f"Content-Type: {MEDIA_TYPE}\r\n"
     "Content-Length: {length}\r\n"
     "X-Request-ID: {request_id}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
     "Date: {date}\r\n"
 )
-LIVE = json.dumps({"status": "ok"})
 
 
 def date() -> str:
@@ -22,35 +21,25 @@ def date() -> str:
     return strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime())
 
 
-def _whole(status: HTTPStatus, kind: str, body: str, request_id: str, more: str) -> bytes:
-    head = HEAD.format(
-        status=status, kind=kind, length=len(body), request_id=request_id, date=date()
-    )
-    return f"{head}{more}\r\n{body}".encode()
-
-
 def problem(status: int, detail: str, request_id: str, more: str = "") -> bytes:
     """An answer to a request that failed; `more` are lines of its head, each with its end."""
     known = HTTPStatus(status)
-    body = {
-        "type": "about:blank",
-        "title": known.phrase,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
-    }
-    return _whole(known, MEDIA_TYPE, json.dumps(body), request_id, more)
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": known.phrase,
+            "status": status,
+            "detail": detail,
+            "request_id": request_id,
+        }
+    )
+    head = HEAD.format(status=known, length=len(body), request_id=request_id, date=date())
+    return f"{head}{more}\r\n{body}".encode()
 
 
 def refusal(status: int, detail: str, request_id: str) -> bytes:
     """A problem behind which the connection is closed."""
     return problem(status, detail, request_id, "Connection: close\r\n")
-
-
-def live(close: bool) -> bytes:
-    """The process lives."""
-    more = "Connection: close\r\n" if close else ""
-    return _whole(HTTPStatus.OK, "application/json", LIVE, uuid4().hex, more)
 
 
 BUSY = "The service has more to do than it can answer in time; try again."

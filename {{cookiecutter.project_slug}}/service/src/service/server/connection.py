@@ -24,6 +24,10 @@ IDLE_SECONDS = 75.0
 LINGER_SECONDS = 1.0
 """How long a caller that was told of the end may go on sending."""
 
+PROBES = (b"/livez", b"/readyz")
+"""Paths that are answered on the event loop itself: they wait for nothing, so for no thread."""
+
+PROBING = tuple(b"GET %b " % path for path in PROBES)
 LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n", re.IGNORECASE)
 UNUSUAL = re.compile(rb"\r\n(?:transfer-|connection:|expect:|content-length[^:])", re.IGNORECASE)
 
@@ -198,9 +202,7 @@ class Connection(asyncio.Protocol):
 
         At many times the load that can be borne, this is what most requests cost.
         """
-        if data.startswith(b"GET /livez "):
-            return False
-        if not self.front.pool.is_full():
+        if data.startswith(PROBING) or not self.front.pool.is_full():
             return False
         head, end, body = data.partition(b"\r\n\r\n")
         lengths = LENGTH.findall(head + b"\r\n")
@@ -248,11 +250,10 @@ class Connection(asyncio.Protocol):
         self._behind = parser.begin() + self._behind
         self._began = False
         self.busy = True
-        if request.target == b"/livez" and request.method == b"GET":
-            close = self.front.draining or not request.keep
-            self._finish(answers.live(close), close)
+        self._socket.in_use = True
+        if request.method == b"GET" and request.target in PROBES:
+            self.front.answer(request)
         else:
-            self._socket.in_use = True
             self.front.submit(request)
 
     def _refuse(self, refused: Refused) -> None:

@@ -53,7 +53,7 @@ class Front:
         self._opening: set[asyncio.Task[Any]] = set()
         self._open = 0
         self._watched = False
-        self.pool = Pool(self._handle, threads)
+        self.pool = Pool(self.answer, threads)
 
     def start(self) -> None:
         """Accept connections, in the running event loop."""
@@ -92,8 +92,8 @@ class Front:
         if self._watched:
             self.loop.call_later(MAX_WAIT_SECONDS / 10, self._shed)
 
-    def _handle(self, request: Request) -> None:
-        """Answer a request, in a thread; one whose caller has left is dropped."""
+    def answer(self, request: Request) -> None:
+        """Answer a request, mostly in a thread; one whose caller has left is dropped."""
         data, close = b"", True
         if not request.is_abandoned():
             try:
