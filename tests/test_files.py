@@ -229,6 +229,7 @@ service/src/service/telemetry.py
 service/src/service/use_cases.py
 service/tests/conftest.py
 service/tests/support.py
+service/tests/test_access.py
 service/tests/test_api.py
 service/tests/test_bad_input.py
 service/tests/test_cli.py
@@ -237,6 +238,7 @@ service/tests/test_document.py
 service/tests/test_guarded.py
 service/tests/test_health.py
 service/tests/test_idempotency.py
+service/tests/test_ops.py
 service/tests/test_predictors.py
 service/tests/test_settings.py
 service/tests/test_telemetry.py

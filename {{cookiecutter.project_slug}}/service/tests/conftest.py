@@ -33,14 +33,14 @@ class Service:
         self.database = Database(settings(database_url=url).database_url)
         self.start()
 
-    def start(self) -> None:
-        self.app = create_app(settings(database_url=self.url), self.predictor)
+    def start(self, **changes: Any) -> None:
+        self.app = create_app(settings(database_url=self.url, **changes), self.predictor)
         self.client = self.app.test_client()
 
-    def restart(self) -> None:
-        """As if the process had ended and another had begun."""
+    def restart(self, **changes: Any) -> None:
+        """As if the process had ended and another had begun, with these settings."""
         self.close()
-        self.start()
+        self.start(**changes)
 
     def close(self) -> None:
         self.database.engine.dispose()
