@@ -154,6 +154,7 @@ class Pair:
         self.service = Process([service, "serve"], environment, folder / "service.log")
         self.model = Process([model, "serve"], environment, folder / "model.log")
         self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.operators = httpx.Client(base_url=f"http://127.0.0.1:{ops_port}", timeout=30)
         self.private = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://model",
@@ -186,8 +187,8 @@ class Pair:
         """Stop both, the service first."""
         self.service.stop()
         self.model.stop()
-        self.client.close()
-        self.private.close()
+        for each in (self.client, self.operators, self.private):
+            each.close()
         self._stack.close()
 
 

@@ -89,7 +89,11 @@ def test_the_token_is_told_to_nobody(store: Store, tmp_path: Path) -> None:
     [
         ({"MODEL_TOKENS": "too-short"}, "at least 32"),
         ({"MODEL_TOKENS": ""}, "MODEL_TOKENS: is empty"),
-        ({"MODEL_TOKENS_FILE": "nowhere"}, "MODEL_TOKENS_FILE: nowhere: No such file"),
+        (
+            {"MODEL_TOKENS_FILE": "nowhere", "MODEL_TOKENS": ""},
+            "MODEL_TOKENS_FILE: nowhere: No such file",
+        ),
+        ({"MODEL_TOKENS_FILE": "nowhere"}, "MODEL_TOKENS_FILE: set it or MODEL_TOKENS, not both"),
         ({"MODEL_URL": "http://0.0.0.0:0"}, "MODEL_PLAINTEXT"),
         ({"MODEL_URL": "https://127.0.0.1:0"}, "MODEL_CA, MODEL_SERVER_CERT, MODEL_SERVER_KEY"),
     ],
@@ -118,7 +122,7 @@ def test_loopback_and_what_is_said_to_be_safe_need_no_tls() -> None:
     assert Settings(model_url="http://10.0.0.1:1", model_plaintext=True).bind == "10.0.0.1:1"
     for host in ("10.0.0.1", "0.0.0.0", "[::]", "model", "localhost.example.org"):
         with pytest.raises(ModelError, match="MODEL_PLAINTEXT"):
-            Settings(model_url=f"http://{host}:1").bind  # noqa: B018
+            print(Settings(model_url=f"http://{host}:1").bind)
     assert load_settings().model_peers == ()
 
 

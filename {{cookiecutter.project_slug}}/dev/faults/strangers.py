@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 from faults.certificates import TLS, certificates
 from faults.operating_system import NotRun, wait_until
@@ -83,19 +84,15 @@ def yesterdays_token(system: System) -> Iterator[None]:
     old, new = system.token, secrets.token_urlsafe(32)
     for line in (f"{old}\n{new}\n", f"{new}\n{old}\n", f"{new}\n"):
         system.tokens.write_text(line)
-        known = line.split()
-        with suppress(TimeoutError):
-            wait_until(
-                lambda: all(
-                    (system.ask_model(token=each)[0] == 200) == (each in known)  # noqa: B023
-                    for each in (old, new)
-                ),
-                "the tokens of the file are those that count",
-                3,
-            )
-            continue
-        system.complaints.append("a changed file of tokens was not read")
+        try:
+            wait_until(partial(_counts, system, line, old, new), "only the file's tokens count", 3)
+        except TimeoutError as error:
+            system.complaints.append(str(error))
     yield
+
+
+def _counts(system: System, line: str, *tokens: str) -> bool:
+    return all((system.ask_model(token=each)[0] == 200) == (each in line) for each in tokens)
 
 
 @scenario(SHUT, settings=certificates)

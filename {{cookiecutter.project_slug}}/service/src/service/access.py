@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Lock
@@ -15,7 +14,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 
 from service.files import Watched
-from service.settings import Settings, invalid_setting
+from service.settings import Settings, invalid_setting, is_loopback
 
 LINE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):([0-9a-f]{64})")
 """A caller's name, and the SHA-256 of its key."""
@@ -84,20 +83,13 @@ def keys_from(settings: Settings) -> Callable[[], Keys] | None:
             return Watched(lambda: _read(path), path)
         except (OSError, ValueError) as error:
             raise invalid_setting("api_keys_file", f"{path}: {error}") from None
-    if not settings.api_open and not _is_loopback(settings.host):
+    if not settings.api_open and not is_loopback(settings.host):
         raise invalid_setting(
             "host",
             f"others can reach {settings.host}: give API_KEYS (`service key NAME` makes one),"
             " or API_OPEN=1 if a gateway checks who calls",
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Rates:

@@ -12,8 +12,14 @@ Tokens = Watched[tuple[bytes, ...]]
 
 
 def tokens_of(settings: Settings) -> Tokens:
-    """The tokens that are accepted, each as good as the other; raises ModelError without any."""
+    """The tokens that are accepted, each as good as the other.
+
+    Raises:
+        ModelError: there is none, or there are two places for them.
+    """
     path = settings.model_tokens_file
+    if path and settings.model_tokens:
+        raise ModelError("MODEL_TOKENS_FILE: set it or MODEL_TOKENS, not both")
 
     def read() -> tuple[bytes, ...]:
         if path is None:

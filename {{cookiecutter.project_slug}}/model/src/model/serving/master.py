@@ -41,9 +41,7 @@ class Master(Arbiter):  # type: ignore[misc]
     def stop(self, graceful: bool = True) -> None:
         """Stop the workers, and remove the socket if it is still there."""
         if self._is_gone():
-            self.systemd = (
-                True  # gunicorn then removes no socket, which would fail, or be another's
-            )
+            self.systemd = True  # so that gunicorn removes no socket: it would be another's
         super().stop(graceful)
 
     def _look(self) -> os.stat_result | None:

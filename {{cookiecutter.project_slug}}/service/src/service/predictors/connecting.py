@@ -6,7 +6,6 @@ import ssl
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from ipaddress import ip_address
 from threading import Lock, Thread
 from time import monotonic
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from service.predictors.access import Access
 from service.predictors.port import PredictorError
+from service.settings import is_loopback
 
 Address = tuple[int, Any]
 """An address family, and an address of it."""
@@ -47,7 +47,7 @@ def server_of(url: str, access: Access) -> tuple[Connect, str, str]:
     host, port = parts.hostname, parts.port or (443 if scheme == "https" else 80)
     if not host or "@" in parts.netloc or parts.query or parts.fragment or " " in parts.path:
         raise ValueError("it must look like http://host:port")
-    if scheme == "http" and not (access.plaintext or _is_loopback(host)):
+    if scheme == "http" and not (access.plaintext or is_loopback(host)):
         fault = "http:// leads to another host, where others can read along"
         raise ValueError(f"{fault}: use https://, or set MODEL_PLAINTEXT=1")
     connect = _to_host(host, port)
@@ -151,10 +151,3 @@ def _first(addresses: Sequence[Address], deadline: float) -> socket.socket:
             if waiting == 1:
                 raise
     raise OSError("the host has no address")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
