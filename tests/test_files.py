@@ -240,6 +240,7 @@ service/tests/test_health.py
 service/tests/test_idempotency.py
 service/tests/test_ops.py
 service/tests/test_predictors.py
+service/tests/test_server.py
 service/tests/test_settings.py
 service/tests/test_telemetry.py
 tests/conftest.py

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLURAL = "orders"
+PLURAL = "{{ cookiecutter.__plural }}"
 CONTRACT = ROOT / "contract/src/contract"
 GOLDEN = json.loads(
     max((CONTRACT / "golden").glob("*.json"), key=lambda path: int(path.stem)).read_text("utf-8")

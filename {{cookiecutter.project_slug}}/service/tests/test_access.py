@@ -85,9 +85,9 @@ def test_a_rate_allows_as_much_as_has_been_saved() -> None:
 
 @ON_SQLITE
 def test_only_these_names_lead_here(service: Service) -> None:
-    service.restart(allowed_hosts="orders.example, localhost")
+    service.restart(allowed_hosts="service.example, localhost")
     assert ask(service).status_code == 201
-    for host, status in (("orders.example", 201), ("evil.example", 400)):
+    for host, status in (("service.example", 201), ("evil.example", 400)):
         assert service.post(NEW, base_url=f"http://{host}").status_code == status
 
 
@@ -106,7 +106,7 @@ LINE = new_key("shop")[1]
     [
         ({"host": "0.0.0.0"}, "HOST: others can reach 0.0.0.0"),
         ({"host": "::"}, "HOST: others can reach ::"),
-        ({"host": "orders.example"}, "HOST: others can reach orders.example"),
+        ({"host": "service.example"}, "HOST: others can reach service.example"),
         ({"api_keys": "shop:secret"}, "API_KEYS: each caller is name:sha256"),
         ({"api_keys": f"{LINE},kiosk:{LINE.partition(':')[2]}"}, "a key of its own"),
         ({"api_keys": LINE, "api_open": True}, "API_OPEN"),

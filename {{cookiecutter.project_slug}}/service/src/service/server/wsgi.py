@@ -62,7 +62,8 @@ def environ_of(request: Request) -> dict[str, Any]:
             ABANDONED: request.is_abandoned,
         }
     )
-    if not request.body and not request.has_body:
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole, and its length known
+    if not request.has_body:
         del environ["CONTENT_LENGTH"]
     return environ
 
