@@ -177,6 +177,32 @@ def token(project: Path) -> None:
     serve_one_order(project)
 
 
+def callers(project: Path) -> None:
+    key, line = run(project, "service/.venv/bin/service key shop 2>/dev/null").split()
+    with made_up(project, "http+unix://run/model.sock", API_KEYS=line) as public:
+        for sent, status in ((key, 201), ("another", 401)):
+            headers = {"Authorization": f"Bearer {sent}"}
+            assert httpx.post(f"{public}/orders", json=ORDER, headers=headers).status_code == status
+
+
+def peers(project: Path) -> None:
+    serve_one_order(project, "http+unix://run/shared/model.sock", MODEL_PEERS="12345")
+
+
+def signed(project: Path) -> None:
+    make_pair = rows_of((project / "README.md").read_text("utf-8"))["who may make a version"][0]
+    run(project, make_pair.split("`")[1])
+    keys = {"MODEL_SIGNING_KEY": "signing.pem", "MODEL_VERIFY_KEYS": "verify.pem"}
+    run(project, "make train", FORCE="1", **keys)
+    serve_one_order(project, **keys)
+    for path in ("signing.pem", "verify.pem"):
+        (project / path).unlink()
+
+
+def outliers(project: Path) -> None:
+    edit(project / "model/src/model/training/outliers.py", "LEAST = 100", "LEAST = 50")
+
+
 def deadline(project: Path) -> None:
     serve_one_order(project)  # which has another than the default
 
@@ -210,8 +236,12 @@ RECIPES: dict[str, Callable[[Path], None]] = {
     "the database": database,
     "where the model runs": place,
     "the token": token,
+    "who may call the API": callers,
+    "who may call the model": peers,
     "how long a request waits": deadline,
+    "who may make a version": signed,
     "which rows it is judged on": split,
+    "which targets": outliers,
     "how the model is judged": judged,
     "a dependency": dependency,
 }

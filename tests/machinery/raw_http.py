@@ -63,8 +63,14 @@ class Requests:
         """What is malformed or ambiguous, and the status of the refusal."""
         head, chunked, body = self.head, self.chunked, self.body
         return {
-            "length and chunks": (head("Content-Length: 5", "Transfer-Encoding: chunked") + NONE, 400),
-            "chunks and length": (head("Transfer-Encoding: chunked", "Content-Length: 5") + NONE, 400),
+            "length and chunks": (
+                head("Content-Length: 5", "Transfer-Encoding: chunked") + NONE,
+                400,
+            ),
+            "chunks and length": (
+                head("Transfer-Encoding: chunked", "Content-Length: 5") + NONE,
+                400,
+            ),
             "two lengths": (head("Content-Length: 4", "Content-Length: 5"), 400),
             "a list of lengths": (head("Content-Length: 4, 5"), 400),
             "a negative length": (head("Content-Length: -1"), 400),
@@ -90,7 +96,9 @@ class Requests:
             "an unknown coding": (head("Transfer-Encoding: xchunked") + NONE, 501),
             "a coding behind a VT": (head("Transfer-Encoding:\x0bchunked") + NONE, 400),
             "chunks in HTTP/1.0": (
-                head("Transfer-Encoding: chunked", "Connection: keep-alive", line="POST /v2 HTTP/1.0")
+                head(
+                    "Transfer-Encoding: chunked", "Connection: keep-alive", line="POST /v2 HTTP/1.0"
+                )
                 + NONE,
                 400,
             ),

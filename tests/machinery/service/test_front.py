@@ -8,7 +8,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -202,7 +201,8 @@ def test_what_callers_say_of_themselves_has_no_effect(run: Run) -> None:
     running = run()
     said = (
         "Script-Name: /x\r\nScript_Name: /x\r\nX-Forwarded-Proto: https\r\nX_Request_Id: y\r\n"
-        "X-Forwarded-For: 1.2.3.4\r\nContent_Length: 5\r\nRemote-Addr: 1.2.3.4\r\nX-A: 1\r\nX-A: 2\r\n"
+        "X-Forwarded-For: 1.2.3.4\r\nContent_Length: 5\r\nRemote-Addr: 1.2.3.4\r\n"
+        "X-A: 1\r\nX-A: 2\r\n"
     )
     assert running.open().ask(RAW.whole("GET", "/a%2Fb?c=%20", said)).status == 200
     (environ,) = running.application.environs

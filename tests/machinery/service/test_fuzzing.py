@@ -118,7 +118,7 @@ def public(folder: Path, url: str) -> Iterator[Public]:
 def test_every_body_and_header_is_answered(url: str, tmp_path: Path) -> None:
     with public(tmp_path, url) as api:
 
-        @settings(GENERATED, max_examples=6500)
+        @settings(GENERATED, max_examples=7000)
         @given(ROUTES, st.sampled_from(["POST", "POST", "GET", "PUT"]), BODIES, TEXTS, TEXTS)
         def fuzz(path: str, method: str, body: Any, key: bytes, kind: bytes) -> None:
             headers = {"Idempotency-Key": key, "X-Request-ID": kind, "Accept": kind}
@@ -126,7 +126,7 @@ def test_every_body_and_header_is_answered(url: str, tmp_path: Path) -> None:
             api.send(method, path, json.dumps(body).encode(), headers)
 
         fuzz()
-        assert api.requests >= 6500
+        assert api.requests >= 7000
 
 
 def test_no_bytes_are_a_fault_of_the_service(url: str, tmp_path: Path) -> None:
@@ -155,4 +155,4 @@ def test_what_the_document_describes_is_answered(url: str, tmp_path: Path) -> No
                     api.requests += 1
                     assert exchange.response
                     assert exchange.response.status_code < 500, exchange.response.text
-        assert api.requests >= 1000
+        assert api.requests >= 500

@@ -2,12 +2,9 @@
 
 import json
 import os
-import re
 import signal
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -99,27 +96,6 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert sum(each["event"] == "request" and each["status"] == 201 for each in events) == 2
     assert not any(each["logger"] == "gunicorn.access" for each in events)
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux alone can wait")
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_silent_connections_hold_no_thread(url: str, tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": url, "WORKERS": "1", "THREADS": "2"}
-    with served(tmp_path, **environment) as (process, send), ExitStack() as silent:
-        assert send("GET", "/livez").status == 200
-        (port,) = re.findall(r"http://127.0.0.1:(\d+)", (tmp_path / "log").read_text())
-        (worker,) = workers_of(process)
-        sockets = f"/proc/{worker}/fd"
-
-        def held() -> int:
-            links = (os.readlink(f"{sockets}/{each}") for each in os.listdir(sockets))
-            return sum(link.startswith("socket:") for link in links)
-
-        wait_until(lambda: held() == 1)  # the one that listens
-        for _ in range(4):
-            silent.enter_context(socket.create_connection(("127.0.0.1", int(port))))
-        assert send("GET", "/livez").status == 200
-        assert held() < 1 + 4  # the kernel has them; the last request's may still be closing
 
 
 def test_metrics_while_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,8 +86,8 @@ class Front:
 
     def _shed(self) -> None:
         for request in self.pool.overdue():
-            request.connection.shed()
             self.on_shed("overload")
+            request.connection.shed()
         self._watched = len(self.pool) > 0
         if self._watched:
             self.loop.call_later(MAX_WAIT_SECONDS / 10, self._shed)
