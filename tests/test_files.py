@@ -87,6 +87,8 @@ docs/adr/0019-one-reader-of-tables.md
 docs/adr/0020-the-default-pipeline.md
 docs/adr/0021-moments.md
 docs/adr/0022-lightgbm-and-xgboost.md
+docs/adr/0023-the-server-in-front.md
+docs/adr/0024-the-public-door.md
 docs/adr/0025-one-round-trip.md
 docs/adr/0026-idempotency-key.md
 docs/adr/0027-a-guard-before-the-model.md
