@@ -133,7 +133,7 @@ def show(version: str | None, as_json: bool) -> None:
 def promote(version: str) -> None:
     """Make VERSION the current one, once it was loaded and tested here.
 
-    A server that runs serves it once it is started again.
+    A server that runs serves it from its next start, or reload (SIGHUP), on.
     """
     from model.engines.loading import Model
 
