@@ -109,9 +109,9 @@ def test_outliers_of_the_target_are_rejected_and_a_heavy_tail_is_not() -> None:
             assert kept.targets == history.targets[: len(history) - len(found)]
     mixed = with_targets(*np.linspace(1, 2, 97), *[1e9] * 3)
     assert reject_outliers(mixed) == (mixed, None)  # so many are no outliers
-    poisoned = with_targets(*make_history(59).targets, 1e12)
-    manifest, _ = train(poisoned, compiled=False)
     if TASK == "regression":
+        poisoned = with_targets(*make_history(59).targets, 1e12)
+        manifest, _ = train(poisoned, compiled=False)
         assert manifest.outliers
         assert manifest.outliers.rows == 1
         assert manifest.outliers.high < 1e12
