@@ -1,12 +1,14 @@
 """The database's connections: how each kind is set up, and what becomes of one that is lost."""
 
+import select
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Service
-from sqlalchemy import insert
+from sqlalchemy import event, insert
+from support import NEW
 
 from service import tables
 from service.database import Database
@@ -52,4 +54,22 @@ def test_connections_that_the_database_closed_are_replaced(service: Service) -> 
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+    service.place()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_database_that_closes_new_connections_cannot_be_used(service: Service) -> None:
+    engine = service.app.extensions["database"].engine
+    service.place()
+    engine.dispose()
+
+    def cut(connection: Any, record: object) -> None:
+        with service.database.engine.connect() as other:
+            pid = connection.info.backend_pid
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({pid})")
+        select.select([connection.fileno()], [], [])
+
+    event.listen(engine, "connect", cut)
+    assert service.post(NEW).status_code == 503
+    event.remove(engine, "connect", cut)
     service.place()

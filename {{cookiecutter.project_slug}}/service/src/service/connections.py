@@ -63,10 +63,12 @@ class DeadlineConnection(psycopg.Connection[Any]):
     Attributes:
         deadline: in seconds of `time.monotonic`.
         offset: of the server's clock from that one.
+        used: whether it has been taken from the pool before.
     """
 
     deadline = float("inf")
     offset = 0.0
+    used = False
 
     @classmethod
     def open(cls, *arguments: Any, **options: Any) -> "DeadlineConnection":
@@ -124,7 +126,10 @@ def _check_out(connection: DeadlineConnection, record: Any, proxy: Any) -> None:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):  # nothing was asked for, so the server is closing it
-        raise DisconnectionError
+        if connection.used:
+            raise DisconnectionError  # the pool makes another one
+        raise psycopg.OperationalError("the server closes new connections")
+    connection.used = True
     connection.deadline = monotonic() + SECONDS
 
 
@@ -156,6 +161,8 @@ def _set_up(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     # Pages; every so often one request waits for the disk, and with it those behind it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    # KiB that a connection may keep in memory; the operating system keeps the file there as well.
+    connection.execute("PRAGMA cache_size = -512")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
