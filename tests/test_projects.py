@@ -121,8 +121,8 @@ def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
 
 ON_BOTH_DATABASES = {"default", "binary with missing values", "awkward names and values"}
 """One kind of each task; the others save time and run on SQLite."""
-ALIKE = ("test_process.py",)
-"""Suites of the model that take long and do not depend on the answers; one kind runs them."""
+ALIKE = ("test_process.py", "test_chaos.py")
+"""Suites that take long and do not depend on the answers; one kind runs them."""
 
 
 @pytest.fixture
