@@ -1,5 +1,6 @@
 """The database's connections: how each kind is set up, and what becomes of one that is lost."""
 
+import gc
 import select
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Service
-from sqlalchemy import event, insert
+from sqlalchemy import Table, event, insert
 from support import NEW
 
 from service import tables
@@ -73,3 +74,15 @@ def test_a_database_that_closes_new_connections_cannot_be_used(service: Service)
     assert service.post(NEW).status_code == 503
     event.remove(engine, "connect", cut)
     service.place()
+
+
+def test_a_check_leaves_nothing_in_memory(service: Service) -> None:
+    def tables() -> int:
+        gc.collect()
+        return sum(isinstance(each, Table) for each in gc.get_objects())
+
+    database = service.app.extensions["database"]
+    assert database.check() == "ok"
+    before = tables()
+    assert [database.check() for _ in range(5)] == ["ok"] * 5
+    assert tables() == before

@@ -48,6 +48,7 @@ def postgresql(url: str, connections: int, limited: bool) -> Engine:
         connect_args={"autocommit": True, "connect_timeout": 2, "options": options},
         pool_size=connections,
         pool_timeout=POOL_SECONDS,
+        pool_use_lifo=True,  # few connections, with what they know and keep ready
     )
     if limited:
         event.listen(engine, "do_connect", _in_time(connections))
@@ -140,6 +141,7 @@ def sqlite(url: str, connections: int, limited: bool) -> Engine:
         connect_args={"timeout": SECONDS, "isolation_level": None},
         pool_size=connections,
         pool_timeout=POOL_SECONDS,
+        pool_use_lifo=True,
         paramstyle="named",
     )
     event.listen(engine, "do_connect", _make_folder)

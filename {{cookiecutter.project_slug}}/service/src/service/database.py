@@ -100,8 +100,10 @@ class Database:
 
     def check(self) -> str:
         """What keeps it from being used, or `ok`; nothing is written."""
+        # Alembic makes a table of its own each time, and with it a statement like no other.
+        checks = self.engine.execution_options(begin=None, compiled_cache=None)
         try:
-            with self.engine.execution_options(begin=None).connect() as connection:
+            with checks.connect() as connection:
                 if not self._migrated(connection):
                     return "not migrated: run `service migrate`"
                 if monotonic() - self._failed_write < FAILED_WRITE_SECONDS:

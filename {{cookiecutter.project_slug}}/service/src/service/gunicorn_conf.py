@@ -1,5 +1,6 @@
 """The configuration of gunicorn; `service serve` starts it with this file."""
 
+import gc
 import os
 import shutil
 from typing import Any
@@ -15,6 +16,7 @@ from service.telemetry import logging_config
 settings = load()
 predictor_of(settings)  # an invalid MODEL_URL ends the start here,
 keys_from(settings)  # and so does a door that nobody closed
+gc.freeze()  # a search for garbage in a worker would write to what it shares
 
 bind = [settings.address, settings.ops_address]
 workers = settings.workers
@@ -33,8 +35,9 @@ logconfig_dict = logging_config(settings)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check what readiness tells, in the process that serves."""
+    """Check what readiness tells, in the process that serves; it is complete now."""
     worker.wsgi.extensions["readiness"].start()
+    gc.freeze()  # or all that stays for good is searched for garbage while callers wait
 
 
 def child_exit(server: Any, worker: Any) -> None:
