@@ -29,6 +29,8 @@ SERVED_IN_A_ROW = 20
 COUNTS = ("sent", "model", "fallback", "shed", "failed", "lost", "doubled", "left")
 HEAD = f"{'scenario':26}" + "".join(f"{each:>9}" for each in (*COUNTS, "p99.9", "worst"))
 HEAD += f"{'recovered':>11}{'/livez':>8}"
+AGAIN = 0.001
+"""What part may be sent again, as its connection ended just then, where nothing may fail."""
 MOST_CALM_SECONDS = 0.01
 """A p99 below this counts as this: twice of it is nothing that a caller would notice."""
 
@@ -77,6 +79,7 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
         limits = scenario.limits
         found: dict[str, tuple[float, float | None]] = {
             "failed": (result.counts["failed"], limits.failed),
+            "sent again": (report.again, AGAIN * len(report.sent) if limits.failed == 0 else None),
             "rows lost": (result.counts["lost"], 0),
             "rows doubled": (result.counts["doubled"], 0),
             "rows of callers who were not told": (result.counts["left"], 0),

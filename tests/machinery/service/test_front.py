@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -327,6 +328,28 @@ def test_in_an_overload_requests_are_turned_away_at_once(
     check_problem(connection.ask(REFUSED["two lengths"][0]), 400)
     running.application.held.set()
     assert waiting.answer().body == BODY
+
+
+def test_while_a_thread_is_free_nothing_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, held = threading.Event(), threading.Event()
+
+    def handle(request: Any) -> None:
+        begun.set()
+        held.wait()
+
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", -1)
+    requests: list[Any] = [SimpleNamespace(arrival=0.0) for _ in range(3)]
+    free = pool.Pool(handle, 2)
+    free.put(requests[0])
+    begun.wait()
+    free._waiting.append(requests[1])  # no thread has been told of it yet
+    assert free.overdue() == []
+    begun.clear()
+    free._tokens.put(None)
+    begun.wait()
+    free.put(requests[2])
+    assert free.overdue() == [requests[2]]
+    held.set()
 
 
 def test_what_nobody_waits_for_is_not_begun(run: Run) -> None:

@@ -126,12 +126,14 @@ def overload(system: System) -> Iterator[None]:
         time.sleep(CAPACITY_SECONDS)
     capacity = len(reports[0].sent) / CAPACITY_SECONDS
     start = time.monotonic()
-    with system.crowd(rate=10 * capacity, connections=200, patience=2) as reports:
+    crowd = system.crowd(rate=10 * capacity, connections=200, patience=2)
+    # Who sends so much measures its own delays: others tell how soon they were turned away.
+    with system.crowd(rate=50) as others, crowd as reports:
         yield
         took = time.monotonic() - start
-    sent = reports[0].sent
-    good = sum(each.status == 201 for each in sent) / took
-    shed = sorted(each.seconds for each in sent if each.shed)
+    good = sum(each.status == 201 for each in reports[0].sent) / took
+    shed = sorted(each.seconds for each in others[0].sent if each.shed)
     system.expect(good > 0.8 * capacity, f"goodput {good:.0f}/s of {capacity:.0f}/s")
-    late = shed[int(len(shed) * 0.99)] if shed else 0.0
-    system.expect(late < 0.1, f"p99 of what was shed: {late * 1000:.0f} ms")
+    system.expect(bool(shed), "nothing was shed")
+    late = shed[int(len(shed) * 0.95)] if shed else 0.0
+    system.expect(late < 0.1, f"p95 of what was shed: {late * 1000:.0f} ms")

@@ -3,6 +3,9 @@
 It sends at its rate whatever comes back, and counts a latency from the moment at which a request
 was due: a server that stalls cannot slow its callers down and so look better than it is. What got
 no answer is repeated at the end under the same Idempotency-Key. It prints a `Report` as JSON.
+
+A server may close a kept connection just as a request comes in on it, and nothing can tell it. So
+what meets such an end is sent again, as HTTP clients do (RFC 9112, 9.3.1), and counted.
 """
 
 import asyncio
@@ -74,9 +77,17 @@ class Sent:
 
 @dataclass
 class Report:
-    """All that was sent, and how many checks of liveness were made and missed."""
+    """All that was sent, and what else was counted.
+
+    Attributes:
+        sent: the requests.
+        again: how many were sent again, as the connection had ended.
+        checks: of liveness.
+        misses: of these checks.
+    """
 
     sent: list[Sent] = field(default_factory=list)
+    again: int = 0
     checks: int = 0
     misses: int = 0
 
@@ -108,6 +119,10 @@ def load(plan: Plan) -> Iterator[Callable[[], Report]]:
         process.communicate()
 
 
+class Closed(ConnectionError):
+    """A kept connection ended before a byte of the answer came."""
+
+
 class Connections:
     """Connections that are kept open, and lent to one request at a time."""
 
@@ -119,11 +134,11 @@ class Connections:
     async def ask(self, request: bytes) -> tuple[int, bytes, bytes]:
         """The status, head and body of the answer to these bytes; raises one of BROKEN."""
         async with self._free:
-            reader, writer = await self._connection()
+            kept, (reader, writer) = await self._connection()
             keep = False
             try:
                 writer.write(request)
-                head = await reader.readuntil(b"\r\n\r\n")
+                head = await self._head(reader, kept)
                 found = LENGTH.search(head)
                 body = await reader.readexactly(int(found[1])) if found else b""
                 keep = b"connection: close" not in head.lower()
@@ -134,13 +149,21 @@ class Connections:
                     writer.close()
         return int(head[9:12]), head, body
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _head(self, reader: asyncio.StreamReader, kept: bool) -> bytes:
+        try:
+            return await reader.readuntil(b"\r\n\r\n")
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if kept and not getattr(error, "partial", b""):
+                raise Closed from error
+            raise
+
+    async def _connection(self) -> tuple[bool, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         while self._idle:
             reader, writer = self._idle.pop()
             if not (reader.at_eof() or writer.is_closing()):
-                return reader, writer
+                return True, (reader, writer)
             writer.close()
-        return await asyncio.open_connection("127.0.0.1", self._port)
+        return False, await asyncio.open_connection("127.0.0.1", self._port)
 
 
 class Sender:
@@ -185,7 +208,7 @@ class Sender:
         self.report.sent.append(sent)
         try:
             async with asyncio.timeout(self.plan.patience):
-                status, head, body = await self.connections.ask(self._request(sent.key, attempt))
+                status, head, body = await self._ask(self._request(sent.key, attempt))
         except BROKEN:
             sent.seconds = monotonic() - sent.due
             return
@@ -195,12 +218,19 @@ class Sender:
             told = json.loads(body)
             sent.id, sent.served_by = told["id"], told["metadata"]["served_by"]
 
+    async def _ask(self, request: bytes) -> tuple[int, bytes, bytes]:
+        while True:
+            try:
+                return await self.connections.ask(request)
+            except Closed:
+                self.report.again += 1
+
     async def _repeat(self, sent: Sent, at_once: asyncio.Semaphore) -> None:
         async with at_once:
             try:
                 async with asyncio.timeout(5):
                     request = self._request(sent.key, 2)
-                    status, _, body = await self.connections.ask(request)
+                    status, _, body = await self._ask(request)
             except BROKEN:
                 return
         sent.id = json.loads(body)["id"] if status == 201 else 0

@@ -8,7 +8,7 @@ from time import monotonic
 
 from service.server.request import Request
 
-MAX_WAIT_SECONDS = 0.1
+MAX_WAIT_SECONDS = 0.05
 """How long a request waits for a thread before it is turned away."""
 
 WARY_SECONDS = 1.0
@@ -31,13 +31,14 @@ class Pool:
         self._threads = threads
         self._waiting: deque[Request] = deque()
         self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._busy = [False] * threads
         self._answered = 0  # roughly: threads may miss each other's counts
         self._counted = 0
         self._counted_at = monotonic()
         self._limit = threads
         self._wary_until = 0.0
         for number in range(threads):
-            Thread(target=self._work, name=f"request-{number}", daemon=True).start()
+            Thread(target=self._work, args=[number], name=f"request-{number}", daemon=True).start()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -58,10 +59,15 @@ class Pool:
         return True
 
     def overdue(self) -> list[Request]:
-        """Take those out that have waited too long; the queue is as long as it empties in time."""
+        """Take those out that have waited too long; the queue is as long as it empties in time.
+
+        While a thread is free it was the processor that had no time, and the thread comes next.
+        """
         now = monotonic()
-        late = []
-        while self._waiting and now - self._waiting[0].arrival > MAX_WAIT_SECONDS:
+        late: list[Request] = []
+        while (
+            self._waiting and now - self._waiting[0].arrival > MAX_WAIT_SECONDS and all(self._busy)
+        ):
             try:
                 late.append(self._waiting.popleft())
             except IndexError:  # a thread was quicker
@@ -75,9 +81,11 @@ class Pool:
             self._counted, self._counted_at = self._answered, now
         return late
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         while True:
+            self._busy[number] = False
             self._tokens.get()
+            self._busy[number] = True
             try:
                 request = self._waiting.popleft()
             except IndexError:  # it was turned away
