@@ -51,7 +51,7 @@ def test_connections_that_the_database_closed_are_replaced(service: Service) -> 
     service.place()
     with service.database.engine.connect() as connection:
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     service.place()

@@ -34,6 +34,7 @@ class Service:
         self.start()
 
     def start(self, **changes: Any) -> None:
+        changes = {"model_deadline": 60, **changes}  # the machine may be busy
         self.app = create_app(settings(database_url=self.url, **changes), self.predictor)
         self.client = self.app.test_client()
 
