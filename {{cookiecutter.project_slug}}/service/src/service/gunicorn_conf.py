@@ -35,7 +35,7 @@ logconfig_dict = logging_config(settings)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check what readiness tells, in the process that serves; it is complete now."""
+    """Check what readiness tells, in the process that serves, and keep what is complete now."""
     worker.wsgi.extensions["readiness"].start()
     gc.freeze()  # or all that stays for good is searched for garbage while callers wait
 
