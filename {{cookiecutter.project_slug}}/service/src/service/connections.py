@@ -48,7 +48,6 @@ def postgresql(url: str, connections: int, limited: bool) -> Engine:
         connect_args={"autocommit": True, "connect_timeout": 2, "options": options},
         pool_size=connections,
         pool_timeout=POOL_SECONDS,
-        pool_use_lifo=True,  # few connections, with what they know and keep ready
     )
     if limited:
         event.listen(engine, "do_connect", _in_time(connections))
@@ -141,7 +140,6 @@ def sqlite(url: str, connections: int, limited: bool) -> Engine:
         connect_args={"timeout": SECONDS, "isolation_level": None},
         pool_size=connections,
         pool_timeout=POOL_SECONDS,
-        pool_use_lifo=True,
         paramstyle="named",
     )
     event.listen(engine, "do_connect", _make_folder)
@@ -163,8 +161,6 @@ def _set_up(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     # Pages; every so often one request waits for the disk, and with it those behind it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
-    # KiB that a connection may keep in memory; the operating system keeps the file there as well.
-    connection.execute("PRAGMA cache_size = -512")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
