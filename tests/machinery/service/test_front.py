@@ -5,8 +5,10 @@ The service as whole processes is in test_serving.py.
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from conftest import settings
 from raw_http import Answer, Connection, Requests
 from support import wait_until
 
-from service.server import pool
+from service.server import front, pool
 from service.server.front import Front
 
 BODY = json.dumps({"id": "1", "padding": "some more"}).encode()
@@ -63,15 +65,18 @@ class Running:
             self.application, listener, settings(**changes), threads, self.shed.append
         )
         self._done = threading.Event()
+        self.ended_well = False
         self._thread = threading.Thread(target=asyncio.run, args=[self._run()])
         self._thread.start()
         stack.callback(self.stop)
+        wait_until(lambda: hasattr(self.front, "loop"))
 
     async def _run(self) -> None:
         self.front.start()
         while not self._done.is_set():
             await asyncio.sleep(0.01)
         await self.front.drain(10)
+        self.ended_well = True
 
     def stop(self) -> None:
         self.application.held.set()
@@ -119,6 +124,7 @@ REFUSED = {
     "a long length": (RAW.head("Content-Length: 99999999"), 413),
     "a long chunk": (RAW.chunked(b"x" * 1001, b"x"), 413),
     "a body in crumbs": (RAW.chunked(*[b"x"] * 500), 200),
+    "no address": (RAW.head(line="GET http://[ HTTP/1.1"), 200),
     "a websocket": (RAW.whole("GET", headers="Upgrade: websocket\r\nConnection: upgrade\r\n"), 403),
 }
 
@@ -216,6 +222,17 @@ def test_what_callers_say_of_themselves_has_no_effect(run: Run) -> None:
     assert "HTTP_X_REQUEST_ID" not in environ
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [("http://a:1/b?c=d", "/b", "c=d"), ("https://a?c", "/", "c"), ("a://b//c", "//c", "")],
+)
+def test_the_host_in_an_address_leads_nowhere(target: str, path: str, query: str, run: Run) -> None:
+    running = run()
+    assert running.open().ask(RAW.whole("GET", target)).status == 200
+    (environ,) = running.application.environs
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+
+
 # Callers who take their time
 
 
@@ -229,6 +246,43 @@ def test_slow_senders_hold_no_thread_and_are_let_go(run: Run) -> None:
     for _, connection in slow:
         check_problem(connection.answer(), 408)
         assert connection.is_closed()
+
+
+def test_what_has_arrived_of_unfinished_requests_is_bounded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "MAX_UNFINISHED", 10_000)
+    running = run(max_body=8000)
+    begun = RAW.whole(body=b"x" * 8000)
+    first, second = running.open(), running.open()
+    first.send(begun[:-1])
+    wait_until(lambda: running.front._unfinished == len(begun) - 1)
+    second.send(begun[:-1])
+    check_problem(second.answer(), 503)
+    assert second.is_closed()
+    assert running.shed == ["memory"]
+    assert first.ask(begun[-1:]).status == 200
+    second.close()
+    wait_until(lambda: running.front._unfinished == 0)
+
+
+def test_who_leaves_while_it_is_told_of_its_end_harms_nobody(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = run(receive_timeout=0.5)
+
+    def gone() -> None:
+        raise OSError(errno.ENOTCONN, "as by shutdown(2) after a reset")
+
+    for _ in range(2):
+        slow = running.open()
+        slow.send(b"G")
+        wait_until(lambda: any(each._began for each in running.front.connections))
+        (connection,) = (each for each in running.front.connections if each._began)
+        monkeypatch.setattr(connection.transport, "write_eof", gone, raising=True)
+        check_problem(slow.answer(), 408)
+        slow.close()
+        wait_until(lambda: not running.front.connections)
 
 
 def test_a_byte_now_and_then_does_not_help(run: Run) -> None:
@@ -285,6 +339,26 @@ def test_connections_are_bounded(run: Run) -> None:
     assert running.open().ask(GET).status == 200
 
 
+def test_who_has_left_before_it_was_turned_away_harms_nobody(run: Run) -> None:
+    running, stalled, go_on = run(max_connections=1), threading.Event(), threading.Event()
+    assert running.open().ask(GET).status == 200
+
+    def stall() -> None:
+        running.front.loop.remove_reader(running.front._listener)  # it is met by the stop
+        stalled.set()
+        go_on.wait()
+
+    running.front.loop.call_soon_threadsafe(stall)
+    stalled.wait()
+    left = running.open()
+    left.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    left.close()  # with a reset
+    running.begin_to_stop()
+    go_on.set()
+    running.stop()
+    assert running.ended_well
+
+
 # More than can be answered
 
 
@@ -309,9 +383,29 @@ def test_a_request_that_waits_too_long_is_turned_away(run: Run) -> None:
     assert connection.ask(RAW.whole()).body == BODY
 
 
-def test_in_an_overload_requests_are_turned_away_at_once(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("sent", "has_body"),
+    [
+        (RAW.whole("HEAD"), False),
+        (RAW.whole(headers="Connection: close\r\n"), True),
+        (RAW.whole(version="1.0"), True),
+    ],
+)
+def test_who_is_turned_away_is_told_of_the_end(sent: bytes, has_body: bool, run: Run) -> None:
+    running = run(threads=1)
+    running.application.held.clear()
+    running.open().send(RAW.whole())
+    wait_until(lambda: running.application.environs)
+    connection = running.open()
+    connection.send(sent)
+    answer = connection.answer()
+    assert (answer.status, answer.headers["connection"]) == (503, "close")
+    assert connection.is_closed()
+
+
+@pytest.fixture
+def full(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A front whose queue is full, and stays so while the application is held."""
     monkeypatch.setattr(pool, "WARY_SECONDS", 1000)
     running = run(threads=1)
     running.application.held.clear()
@@ -322,12 +416,38 @@ def test_in_an_overload_requests_are_turned_away_at_once(
     waiting = running.open()
     waiting.send(RAW.whole())
     wait_until(lambda: len(running.front.pool) == 1)
-    connection = running.open()
+    yield running
+    running.application.held.set()
+    assert waiting.answer().body == BODY
+
+
+def test_in_an_overload_requests_are_turned_away_at_once(full: Running) -> None:
+    connection = full.open()
     for _ in range(5):
         check_problem(connection.ask(RAW.whole()), 503)
     check_problem(connection.ask(REFUSED["two lengths"][0]), 400)
-    running.application.held.set()
-    assert waiting.answer().body == BODY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Content-Length:  {}",
+        "Content-Length:\t{}",
+        "Content-Length: {} ",
+        "Content-Length: 000000000{}",
+    ],
+)
+def test_in_an_overload_no_body_is_taken_for_a_request(line: str, full: Running) -> None:
+    hidden = RAW.whole("GET", "/hidden")
+    connection = full.open()
+    connection.send(RAW.head(line.format(len(hidden))))
+    wait_until(lambda: any(each._began for each in full.front.connections))
+    connection.send(hidden)
+    wait_until(lambda: len(full.front.pool) == 2)
+    full.application.held.set()
+    assert connection.answer().body == hidden
+    assert connection.ask(GET).status == 200
+    assert {each["PATH_INFO"] for each in full.application.environs} == {"/echo"}
 
 
 def test_while_a_thread_is_free_nothing_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,6 +486,20 @@ def test_what_nobody_waits_for_is_not_begun(run: Run) -> None:
     running.application.held.set()
     assert running.open().ask(GET).status == 200
     assert len(running.application.environs) == 2
+
+
+def test_what_comes_behind_a_request_is_read_in_its_order(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = run()
+    opened = running.open()
+    assert opened.ask(GET).status == 200
+    (connection,) = running.front.connections
+    whole = RAW.whole()
+    # As when a thread has answered, and the loop has not yet been told of what is behind.
+    connection._behind = whole[:-5]
+    running.front.loop.call_soon_threadsafe(connection.data_received, whole[-5:])
+    assert opened.answer().body == BODY
 
 
 # The end

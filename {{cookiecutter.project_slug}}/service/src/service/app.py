@@ -84,6 +84,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.extensions["database"] = database
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = metrics
+    app.extensions["settings"] = settings
     app.extensions["ops"] = ops.create(metrics, readiness.report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body

@@ -11,6 +11,10 @@ ARRIVAL = "service.arrival"
 ABANDONED = "service.abandoned"
 """In a WSGI environment: a function that tells whether the caller has left."""
 
+PROBE_PATHS = ("/livez", "/readyz")
+"""What an orchestrator asks every few seconds: without a key, by any name, and with no line in the
+log."""
+
 
 @dataclass(frozen=True)
 class RequestContext:

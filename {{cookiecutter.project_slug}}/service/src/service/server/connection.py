@@ -3,12 +3,14 @@
 import asyncio
 import re
 import socket
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import structlog
 
+from service.context import PROBE_PATHS
 from service.server import answers
 from service.server.parser import Parser, Refused
 from service.server.request import Request
@@ -24,12 +26,12 @@ IDLE_SECONDS = 75.0
 LINGER_SECONDS = 1.0
 """How long a caller that was told of the end may go on sending."""
 
-PROBES = (b"/livez", b"/readyz")
-"""Paths that are answered on the event loop itself: they wait for nothing, so for no thread."""
+PROBES = tuple(path.encode() for path in PROBE_PATHS)
+"""They are answered on the event loop itself: they wait for nothing, so for no thread."""
 
 PROBING = tuple(b"GET %b " % path for path in PROBES)
-LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n", re.IGNORECASE)
-UNUSUAL = re.compile(rb"\r\n(?:transfer-|connection:|expect:|content-length[^:])", re.IGNORECASE)
+LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})\r\n")
+UNUSUAL = re.compile(rb"^head|transfer-|connection:|expect:")
 
 
 class Socket(socket.socket):
@@ -73,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._parser = Parser(front.max_body)
         self._behind = b""  # what came behind the request under way
         self._began = False  # whether a part of a request has arrived
+        self._held = 0  # how many bytes of it
         self._in_head = True
         self._since = monotonic()  # the last change: see `check`
         self._unsent = 0
@@ -88,6 +91,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget it; what is under way is abandoned."""
         self.gone = True
+        self._let_go()
         self.front.forget(self)
 
     def eof_received(self) -> bool:
@@ -99,11 +103,11 @@ class Connection(asyncio.Protocol):
         """Read a request, or keep what comes behind it."""
         if self._hung_up:
             return
-        if self.busy:
+        if self.busy or self._behind:
             self._behind += data
             self.transport.pause_reading()
             if not self.busy:  # it was answered just now, by a thread that saw nothing behind
-                self._resume()  # type: ignore[unreachable]  # mypy knows of one thread
+                self._resume()
         elif self._began or not self._turned_away(data):
             self._read(data)
 
@@ -128,10 +132,10 @@ class Connection(asyncio.Protocol):
         if self._behind:
             self._later(self._resume)
 
-    def shed(self) -> None:
+    def shed(self, close: bool) -> None:
         """Turn the request under way away."""
         self._socket.free()
-        self._finish(answers.shed(self.front.draining), self.front.draining)
+        self._finish(answers.shed(close), close)
 
     def check(self, now: float) -> None:
         """Close it if the caller takes too long to send, to read, or to ask again."""
@@ -187,8 +191,9 @@ class Connection(asyncio.Protocol):
         """
         self._hung_up = True
         self.transport.resume_reading()
-        if not self.transport.is_closing():
-            self.transport.write_eof()
+        with suppress(OSError):  # the caller may have closed both
+            if not self.transport.is_closing():
+                self.transport.write_eof()
 
     def _resume(self) -> None:
         if self.busy or self.transport.is_closing() or not self._behind:
@@ -205,14 +210,17 @@ class Connection(asyncio.Protocol):
         if data.startswith(PROBING) or not self.front.pool.is_full():
             return False
         head, end, body = data.partition(b"\r\n\r\n")
-        lengths = LENGTH.findall(head + b"\r\n")
-        if not end or UNUSUAL.search(head) or len(lengths) > 1:
+        head = head.lower() + b"\r\n"
+        lengths = LENGTH.findall(head)
+        if not end or UNUSUAL.search(head) or b" http/1.1\r\n" not in head:
             return False
-        if len(body) != int(lengths[0] if lengths else 0) or b" HTTP/1.1\r\n" not in head:
+        if head.count(b"content-length") != len(lengths) or len(lengths) > 1:
+            return False
+        if len(body) != int(lengths[0] if lengths else 0):
             return False
         self.front.on_shed("overload")
         self.busy = True
-        self.shed()
+        self.shed(self.front.draining)
         return True
 
     def _read(self, data: bytes) -> None:
@@ -229,6 +237,12 @@ class Connection(asyncio.Protocol):
             return
         if complete:
             self._begin(now)
+            return
+        self._held += len(data)
+        if not self.front.hold(len(data)):
+            self.front.on_shed("memory")
+            self.transport.write(answers.shed(close=True))
+            self._end(now)
         elif self._in_head and not parser.in_head:
             self._in_head, self._since = False, now
             if parser.expects and not parser.parts:
@@ -249,6 +263,7 @@ class Connection(asyncio.Protocol):
         )
         self._behind = parser.begin() + self._behind
         self._began = False
+        self._let_go()
         self.busy = True
         self._socket.in_use = True
         if request.method == b"GET" and request.target in PROBES:
@@ -260,5 +275,15 @@ class Connection(asyncio.Protocol):
         request_id = uuid4().hex
         log.info("refused", status=refused.status, detail=str(refused), request_id=request_id)
         self.transport.write(answers.refusal(refused.status, str(refused), request_id))
-        self._since = monotonic()
+        self._end(monotonic())
+
+    def _end(self, now: float) -> None:
+        """Read no more; what had arrived is of no use."""
+        self._parser = Parser(self.front.max_body)
+        self._let_go()
+        self._since = now
         self._hang_up()
+
+    def _let_go(self) -> None:
+        self.front.hold(-self._held)
+        self._held = 0

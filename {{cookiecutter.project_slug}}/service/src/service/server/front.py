@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 0.25
 """How often each connection's limit of time is looked at."""
+
+MAX_UNFINISHED = 2**26
+"""Bytes of all requests together that have not arrived whole."""
 
 
 class Front:
@@ -50,6 +54,7 @@ class Front:
         self._application = application
         self._listener = listener
         self._max_connections = settings.max_connections
+        self._unfinished = 0
         self._opening: set[asyncio.Task[Any]] = set()
         self._open = 0
         self._watched = False
@@ -77,6 +82,11 @@ class Front:
         self.connections.discard(connection)
         self._open -= 1
 
+    def hold(self, size: int) -> bool:
+        """Count what has arrived of requests that are not whole; whether there is room for it."""
+        self._unfinished += size
+        return self._unfinished <= MAX_UNFINISHED
+
     def submit(self, request: Request) -> None:
         """Let a thread answer it, or turn it away when none is free in time."""
         self.pool.put(request)
@@ -87,7 +97,8 @@ class Front:
     def _shed(self) -> None:
         for request in self.pool.overdue():
             self.on_shed("overload")
-            request.connection.shed()
+            # Behind the answer to HEAD no body is expected.
+            request.connection.shed(request.closes() or request.method == b"HEAD")
         self._watched = len(self.pool) > 0
         if self._watched:
             self.loop.call_later(MAX_WAIT_SECONDS / 10, self._shed)
@@ -127,7 +138,7 @@ class Front:
         if self._open >= self._max_connections:
             self.on_shed("connections")
             accepted.setblocking(False)
-            with accepted:
+            with accepted, suppress(OSError):  # the caller may have gone
                 accepted.send(answers.shed(close=True))
             return True
         sock = Socket(fileno=accepted.detach())
@@ -151,7 +162,7 @@ class Front:
             self._listen()
 
     def _check(self) -> None:
+        self.loop.call_later(CHECK_SECONDS, self._check)
         now = monotonic()
         for connection in list(self.connections):
             connection.check(now)
-        self.loop.call_later(CHECK_SECONDS, self._check)

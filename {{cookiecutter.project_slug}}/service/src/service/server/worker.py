@@ -13,7 +13,6 @@ from typing import Any
 from gunicorn.workers import base
 
 from service.server.front import Front
-from service.settings import load
 
 OPS_THREADS = 2
 
@@ -48,7 +47,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         self.loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        settings = load()
+        settings = self.wsgi.extensions["settings"]
         public, operations = self.sockets
         ops = self._front(operations, self.wsgi.extensions["ops"], OPS_THREADS)
         Thread(target=asyncio.run, args=[_run(ops)], daemon=True).start()
@@ -62,8 +61,9 @@ class Worker(base.Worker):  # type: ignore[misc]
         await front.drain(settings.graceful_timeout - 0.5)
 
     def _front(self, listener: Any, application: Any, threads: int) -> Front:
+        settings = self.wsgi.extensions["settings"]
         labels = lru_cache(self.wsgi.extensions["metrics"].shed.labels)
-        return Front(application, listener, load(), threads, lambda why: labels(why).inc())
+        return Front(application, listener, settings, threads, lambda why: labels(why).inc())
 
 
 async def _run(front: Front) -> None:

@@ -1,17 +1,21 @@
 """A request as WSGI has it (PEP 3333), and its answer as bytes."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from service.context import ABANDONED, ARRIVAL
 from service.server import answers
 from service.server.request import Request
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?]*")
+"""What stands before the path where a caller sends an address with a host."""
 
 BODILESS = ("204", "304")
 """Statuses of answers without a body."""
@@ -30,9 +34,10 @@ def _key(name: bytes) -> str | None:
 def environ_of(request: Request) -> dict[str, Any]:
     """The environment; nothing in it that says who or where we are comes from the caller."""
     target = request.target.decode("latin-1")
-    if not target.startswith("/"):  # an address with a host, or `*`
-        target = urlsplit(target)._replace(scheme="", netloc="").geturl() or "/"
+    if not target.startswith("/"):
+        target = ORIGIN.sub("", target)
     path, _, query = target.partition("?")
+    path = path or "/"
     if "%" in path:
         path = unquote_to_bytes(path).decode("latin-1")
     environ: dict[str, Any] = {}
