@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from support import NEW, PATH, TOKEN, serving, wait_until
 from service.telemetry import Metrics
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(each) for each in children.split()]
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def counts(send: Any) -> set[float]:
@@ -53,9 +51,9 @@ def test_workers_count_as_one_and_are_replaced(url: str, tmp_path: Path) -> None
                 placed += len(posts)
             assert counts(send) == {placed}
 
-            killed = workers_of(process)[0]
+            killed = children_of(process.pid)[0]
             os.kill(killed, signal.SIGKILL)
-            wait_until(lambda: len({*workers_of(process)} - {killed}) == 2)
+            wait_until(lambda: len({*children_of(process.pid)} - {killed}) == 2)
             assert send("POST", PATH, json=NEW).status == 201
             assert counts(send) == {placed + 1}
 
@@ -96,6 +94,22 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert sum(each["event"] == "request" and each["status"] == 201 for each in events) == 2
     assert not any(each["logger"] == "gunicorn.access" for each in events)
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_successor_that_is_given_up_takes_nothing_with_it(url: str, tmp_path: Path) -> None:
+    with served(tmp_path, DATABASE_URL=url, WORKERS="1") as (process, send):
+        (worker,) = children_of(process.pid)
+        process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: any(map(children_of, children_of(process.pid))))
+        (successor,) = {*children_of(process.pid)} - {worker}
+        os.kill(successor, signal.SIGTERM)
+        wait_until(lambda: children_of(process.pid) == [worker])
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: children_of(process.pid) not in ([], [worker]))
+        assert send("POST", PATH, json=NEW).status == 201
+        assert send("GET", "/metrics").status == 200
+    assert not list(tmp_path.glob("service-metrics-*"))
 
 
 def test_metrics_while_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,9 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    """Remove the files in which the workers shared their metrics; a successor goes on in them."""
-    if not server.reexec_pid:
+    """Remove the files in which the workers shared their metrics, unless another master has them.
+
+    That is the successor, or the predecessor that goes on since its successor could not.
+    """
+    if not (server.reexec_pid or server.master_pid):
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
