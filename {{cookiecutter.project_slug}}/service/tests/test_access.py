@@ -89,6 +89,10 @@ def test_only_these_names_lead_here(service: Service) -> None:
     assert ask(service).status_code == 201
     for host, status in (("service.example", 201), ("evil.example", 400)):
         assert service.post(NEW, base_url=f"http://{host}").status_code == status
+    response = service.client.get("/nowhere", base_url="http://evil.example")
+    assert (response.status_code, response.mimetype) == (400, "application/problem+json")
+    for probe in ("/livez", "/readyz"):  # which come to an address
+        assert service.client.get(probe, base_url="http://10.0.0.1").status_code != 400
 
 
 @ON_SQLITE
@@ -112,6 +116,7 @@ LINE = new_key("shop")[1]
         ({"api_keys": LINE, "api_open": True}, "API_OPEN"),
         ({"api_keys": LINE, "api_keys_file": "keys"}, "API_KEYS_FILE"),
         ({"api_keys_file": "/nowhere/keys"}, "API_KEYS_FILE: /nowhere/keys"),
+        ({"api_open": True, "api_rate": 10}, "API_RATE: callers are told apart by their keys"),
     ],
 )
 def test_a_door_that_nobody_closed_stops_the_start(changes: dict[str, Any], fault: str) -> None:

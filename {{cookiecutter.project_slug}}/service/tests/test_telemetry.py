@@ -1,6 +1,8 @@
 """Logs, the request id, metrics."""
 
 import json
+import sys
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -52,6 +54,19 @@ def test_a_fault_of_the_service_is_logged_with_its_cause(service: Service, logge
     assert (fault["level"], request["status"]) == ("error", 500)
     assert "RuntimeError: the cause" in fault["exception"]
     assert fault["request_id"] == response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_log_that_cannot_be_written_fails_no_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(StringIO):
+        def write(self, _: str) -> int:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    service.restart()
+    service.place()
 
 
 def test_probes_are_not_logged(service: Service, logged: Any) -> None:

@@ -11,16 +11,15 @@ from time import monotonic
 
 from flask import Flask, g, request
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import TooManyRequests, Unauthorized
+from werkzeug.exceptions import BadRequest, TooManyRequests, Unauthorized
+from werkzeug.sansio.utils import host_is_trusted
 
+from service.context import PROBE_PATHS
 from service.files import Watched
 from service.settings import Settings, invalid_setting, is_loopback
 
 LINE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63}):([0-9a-f]{64})")
 """A caller's name, and the SHA-256 of its key."""
-
-OPEN_PATHS = {"/livez", "/readyz"}
-"""What needs no key: an orchestrator has none, and neither tells anything."""
 
 Keys = Mapping[str, str]
 """The callers' names by the SHA-256 of their keys."""
@@ -70,6 +69,8 @@ def keys_from(settings: Settings) -> Callable[[], Keys] | None:
     """
     if settings.api_keys and settings.api_keys_file:
         raise invalid_setting("api_keys_file", "give either this or API_KEYS")
+    if settings.api_rate and not (settings.api_keys or settings.api_keys_file):
+        raise invalid_setting("api_rate", "callers are told apart by their keys: give API_KEYS")
     if settings.api_open and (settings.api_keys or settings.api_keys_file):
         raise invalid_setting("api_open", "anybody may call, or those with API_KEYS; not both")
     try:
@@ -117,13 +118,14 @@ def install(app: Flask, settings: Settings) -> None:
     """Let only known callers in, and each of them so often; `g.caller` says who it is."""
     keys = keys_from(settings)
     rates = Rates(settings.api_rate) if settings.api_rate else None
-    app.config["TRUSTED_HOSTS"] = list(settings.allowed_hosts) or None
 
     @app.before_request
     def enter() -> None:
         g.caller = ""
-        if request.path in OPEN_PATHS:
-            return
+        if request.path in PROBE_PATHS:
+            return  # an orchestrator has no key, and asks by an address
+        if settings.allowed_hosts and not host_is_trusted(request.host, settings.allowed_hosts):
+            raise BadRequest("The Host header must name this service.")
         if keys:
             g.caller = _caller(keys())
         if rates and not rates.take(g.caller):

@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter, sleep
@@ -20,16 +21,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from contract.types import INVISIBLE
-from service.context import RequestContext
+from service.context import PROBE_PATHS, RequestContext
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """A request id of a caller that is taken over, into logs, headers and rows."""
-
-QUIET_ROUTES = {"/livez", "/readyz"}
-"""Routes that are polled every few seconds, and so logged at the level debug."""
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds; a prediction takes about one thousandth."""
@@ -133,7 +131,7 @@ def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
         }
         if g.caller:
             line["caller"] = g.caller
-        if route in QUIET_ROUTES:
+        if route in PROBE_PATHS:
             log.debug("request", **line)
         else:
             write_line(line)
@@ -190,7 +188,8 @@ def _request_line(settings: Settings) -> Callable[[dict[str, Any]], None]:
             "logger": __name__,
             "timestamp": now,
         }
-        sys.stderr.write(json.dumps(whole) + "\n")
+        with suppress(OSError):  # a full disk must not fail a request that was stored
+            sys.stderr.write(json.dumps(whole) + "\n")
 
     return write if settings.log_level in ("debug", "info") else lambda line: None
 
