@@ -11,6 +11,7 @@ from conftest import Service
 from support import NEW, OUTCOME, PATH, SPARSE
 
 from contract import INPUTS, TARGET
+from service import cli
 from service.cli import main
 from service.tables import Prediction
 
@@ -63,6 +64,24 @@ def test_export_writes_what_was_sent_and_looked_up_and_the_outcome(
 
 def test_export_to_standard_output_with_nothing_known(url: str, run: Run) -> None:
     assert run(url, "export", "-") == (0, ",".join(COLUMNS) + "\n", "")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_export_that_breaks_off_leaves_the_file_as_it_was(
+    service: Service, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_value: object) -> None:
+        raise KeyboardInterrupt
+
+    service.place()
+    service.post(OUTCOME, f"{PATH}/1/outcome")
+    (tmp_path / "rows.csv").write_text("as it was")
+    monkeypatch.setattr(cli, "_cell", stop)
+    assert run(service.url, "export", "rows.csv")[0] == 1
+    assert (tmp_path / "rows.csv").read_text() == "as it was"
+    assert [path.name for path in tmp_path.glob("*rows.csv*")] == ["rows.csv"]
+    code, _, err = run(service.url, "export", "nowhere/rows.csv")
+    assert (code, err) == (1, "Error: nowhere/rows.csv: No such file or directory\n")
 
 
 @pytest.mark.parametrize("command", [["export", "rows.csv"], ["revision", "more"]])

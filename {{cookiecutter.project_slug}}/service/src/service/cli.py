@@ -82,8 +82,8 @@ def revision(message: str) -> None:
 
 
 @main.command()
-@click.argument("path", type=click.File("w", encoding="utf-8", atomic=True))
-def export(path: TextIO) -> None:
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+def export(path: Path) -> None:
     """Write what every prediction with an outcome was made from, and the outcome, as CSV.
 
     The oldest comes first. The columns are those of a history: what callers sent and what was
@@ -96,9 +96,13 @@ def export(path: TextIO) -> None:
         .order_by(Prediction.id)
         .execution_options(yield_per=1000)
     )
-    with _database() as database, database.engine.begin() as connection:
+    with (
+        _database() as database,
+        database.engine.begin() as connection,
+        _written_whole(path) as file,
+    ):
         _require_migrated(database)
-        rows = csv.writer(path, lineterminator="\n")
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(column.name for column in (*INPUTS, TARGET))
         for served, outcome in connection.execute(known):
             try:
@@ -109,6 +113,23 @@ def export(path: TextIO) -> None:
             rows.writerow(map(_cell, (*inputs, outcome)))
     if left_out:
         click.echo(f"{left_out} rows left out: they lack a feature of today's contract", err=True)
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[TextIO]:
+    """A file to write, which takes its place only once all of it is there; `-` is the output."""
+    if str(path) == "-":
+        yield sys.stdout
+        return
+    new = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with new.open("x", encoding="utf-8") as file:
+            yield file
+        new.replace(path)
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from None
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _inputs_of(served: dict[str, Any]) -> list[Any]:
