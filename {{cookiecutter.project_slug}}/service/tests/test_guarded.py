@@ -40,9 +40,10 @@ def test_a_model_that_fails_is_not_asked_until_one_call_has_found_it_well() -> N
     assert fault_of(lambda: ask(guard)).reason == "unreachable"
     assert fault_of(lambda: ask(guard)).reason == "breaker_open"
     guard.model.error = None
-    check(guard)
+    assert fault_of(lambda: check(guard)).reason == "breaker_open"
     assert guard.breaker.state is State.OPEN  # a check is no prediction
     guard.now += PAUSE_SECONDS
+    check(guard)  # the next request will be asked
     assert ask(guard)
     assert ask(guard)
     assert guard.states == [

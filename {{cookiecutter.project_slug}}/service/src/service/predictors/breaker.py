@@ -60,6 +60,10 @@ class Breaker:
         self._probe_at = 0.0
         self._set(State.CLOSED)
 
+    def is_open(self) -> bool:
+        """Whether a call that comes now is not made."""
+        return self.state is not State.CLOSED and self._clock() < self._probe_at
+
     def enter(self) -> int | None:
         """A ticket for one call, to be handed back to `leave`; None when it must not be made."""
         with self._lock:

@@ -103,9 +103,9 @@ def _to_socket(path: str, peers: Sequence[int]) -> Connect:
     def connect(deadline: float) -> socket.socket:
         connection = _first([(socket.AF_UNIX, path)], deadline)
         if hasattr(socket, "SO_PEERCRED"):  # on Linux; elsewhere the folder must be private
-            size = struct.calcsize("3i")
+            size = struct.calcsize("iII")
             found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-            _, owner, _ = struct.unpack("3i", found)
+            _, owner, _ = struct.unpack("iII", found)
             if owner not in (os.geteuid(), *peers):
                 connection.close()
                 fault = f"the socket belongs to user {owner}, who is not in MODEL_PEERS"

@@ -57,6 +57,8 @@ class Guarded:
     def check(self, deadline: float) -> None:
         """See `Predictor.check`; it asks whatever the breaker says, and tells it nothing."""
         self._predictor.check(deadline)
+        if self.breaker.is_open():
+            raise PredictorError("breaker_open", "it answers checks, and has failed to predict")
 
     def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
         """See `Predictor.predict`."""
