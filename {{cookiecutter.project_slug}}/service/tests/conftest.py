@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, make_url, select, text
 from support import NEW, PATH, PLURAL, FakePredictor
 from werkzeug.test import TestResponse
 
+from service import health
 from service.app import create_app
 from service.database import Database
 from service.settings import Settings
@@ -152,6 +153,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
     database.engine.dispose()
     return found
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a check has found stays true, however busy the machine is."""
+    monkeypatch.setattr(health, "STALE_SECONDS", float("inf"))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from support import EXAMPLES, NEW, PATH
 
 from contract import TARGET, examples
-from service import health
 
 pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
@@ -22,13 +21,10 @@ def document(service: Service) -> Any:
 
 
 @pytest.mark.slow
-def test_every_answer_is_as_the_document_says(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_answer_is_as_the_document_says(service: Service) -> None:
     for _ in range(20):
         service.place()
     service.app.extensions["readiness"].check_now()
-    monkeypatch.setattr(health, "STALE_SECONDS", float("inf"))
     config = SchemathesisConfig()
     config.projects.default.generation.update(max_examples=30, deterministic=True, database="none")
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app, config=config)

@@ -8,7 +8,7 @@ from conftest import Service
 from sqlalchemy.engine import Engine
 from support import GONE, NEW, listening, wait_until
 
-from service import health
+from service import database, health
 from service.predictors import PredictorError
 
 
@@ -37,7 +37,8 @@ def test_not_ready_with_a_model_of_another_contract(service: Service) -> None:
     assert "what is wrong" not in response.text
 
 
-def test_not_ready_while_writes_fail(service: Service) -> None:
+def test_not_ready_while_writes_fail(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "FAILED_WRITE_SECONDS", float("inf"))
     service.put_aside("predictions")
     assert service.ready().status_code == 200
     assert service.post(NEW).status_code == 503
@@ -52,6 +53,7 @@ def test_a_check_that_hangs_is_a_fault_and_delays_nobody(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PERIOD_SECONDS", 0.01)
+    monkeypatch.setattr(health, "STALE_SECONDS", 1.0)
     hang, readiness = Event(), service.app.extensions["readiness"]
     readiness.start()
     try:

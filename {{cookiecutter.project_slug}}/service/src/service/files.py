@@ -50,7 +50,7 @@ class Watched(Generic[Content]):
             log.info("read again", files=self._names())
 
     def _stat(self) -> list[tuple[int, ...]]:
-        found = [file.stat() for file in self._files]
+        found = [file.stat() for file in self._files if file.exists()]
         return [(each.st_mtime_ns, each.st_ino, each.st_size) for each in found]
 
     def _names(self) -> list[str]:

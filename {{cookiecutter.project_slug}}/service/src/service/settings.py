@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     """Processes."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = 16
-    """Threads in each process: requests, database connections and model connections at a time."""
+    """Requests, and connections to the database, at a time in each process; half ask the model."""
 
     graceful_timeout: Annotated[int, Field(ge=1, le=600)] = 20
     """Seconds that requests under way have to finish when the service stops."""
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     """Whether anybody may call although others can reach `host`: a gateway checks who calls."""
 
     api_rate: Annotated[float, Field(ge=0)] = 0
-    """Requests a second that each caller may send to each process; 0 for any number."""
+    """Requests a second that each key may be used for in each process; 0 for any number."""
 
     idempotency_hours: Annotated[float, Field(gt=0)] = 24
     """Hours for which an `Idempotency-Key` is remembered."""
