@@ -14,13 +14,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from conftest import INFER, REQUEST, TOKENS
+from gunicorn.config import Config
+from gunicorn.workers.workertmp import WorkerTmp
 from raw_http import Connection, Requests
 from support import BODY, PATIENCE, Server, ask, eventually, serving
 
 from model.artifacts.store import Store
+from model.serving.master import Master
 from model.serving.server import KEEPALIVE_SECONDS
 
 AUTHORIZATION = f"Authorization: Bearer {TOKENS[0]}\r\n"
@@ -465,6 +471,24 @@ def test_a_reload_answers_everybody(store: Store, tmp_path: Path) -> None:
             assert begun.ask(request()[-5:]).status == 200
         assert eventually(lambda: before not in server.workers())
         assert ask(server.at) == 200
+
+
+def test_the_old_workers_answer_until_the_new_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, ended = Config(), list[int]()
+    old, new = (SimpleNamespace(age=age, tmp=WorkerTmp(config)) for age in (1, 2))
+    old.tmp.notify()
+    master: Any = Master.__new__(Master)
+    app = SimpleNamespace(refresh=lambda: None)
+    vars(master).update(app=app, cfg=config, _num_workers=1, _socket=None, log=Mock())
+    vars(master).update(WORKERS={1: old, 2: new}, _last_logged_active_worker_count=1)
+    monkeypatch.setattr(master, "kill_worker", lambda pid, number: ended.append(pid))
+    master.manage_workers()
+    assert ended == []
+    new.tmp.notify()
+    master.manage_workers()
+    assert ended == [1]
+    for worker in (old, new):
+        worker.tmp.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])

@@ -1,6 +1,7 @@
 """gunicorn's master process, corrected: it keeps a version that works, and its socket."""
 
 import os
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -9,6 +10,14 @@ from gunicorn.sock import UnixSocket
 
 from model.errors import ModelError
 from model.serving.unix import private_socket
+
+
+def is_starting(worker: Any) -> bool:
+    """Whether a worker has not yet given a sign of life, which it does once it answers.
+
+    The first one sets the time of its file, which was the system's clock, to a monotonic one.
+    """
+    return bool(worker.tmp.last_update() > monotonic())
 
 
 class Master(Arbiter):  # type: ignore[misc]
@@ -36,6 +45,8 @@ class Master(Arbiter):  # type: ignore[misc]
         self.app.refresh()
         if self._is_gone():
             self._listen_again()
+        if len(self.WORKERS) > self.num_workers and any(map(is_starting, self.WORKERS.values())):
+            return  # a reload: the old workers answer until the new ones do
         super().manage_workers()
 
     def stop(self, graceful: bool = True) -> None:
