@@ -99,6 +99,20 @@ async def test_nothing_is_predicted_for_a_caller_who_left(model: FakeModel, slow
     assert model.calls == [1, 1]
 
 
+async def test_requests_are_answered_when_there_is_no_thread_for_them(
+    model: FakeModel, slow: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(slow._thread, "submit", fail)
+        assert await predict(slow, rows(1), rows(2)) == ["can't start new thread"] * 2
+    assert slow._in_thread.backlog.waiting == 0
+    model.go.release(1)
+    assert await predict(slow, rows(3)) == [[3]]
+
+
 async def test_a_bad_row_harms_its_own_request_alone(
     model: FakeModel, slow: Batcher, quick: Batcher
 ) -> None:
@@ -186,7 +200,7 @@ async def test_what_would_come_too_late_is_refused_at_once(model: FakeModel) -> 
 
 
 async def test_what_a_row_takes_is_learnt(model: FakeModel, quick: Batcher) -> None:
-    before = quick._on_loop.backlog.each
+    before = quick._on_loop.backlog.seconds_each
     for _ in range(50):
         await quick.predict(rows(1), inf)
-    assert quick._on_loop.backlog.each < before / 2
+    assert quick._on_loop.backlog.seconds_each < before / 2

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ Change = Callable[[dict[str, Any]], object]
 
 def copy(store: Store, path: Path) -> Path:
     """A copy of the current version, to damage."""
-    return Path(shutil.copytree(store.folder(), path / store.current()))
+    return Path(shutil.copytree(store.folder(), path / "model"))
 
 
 @pytest.fixture
@@ -124,11 +125,37 @@ def test_a_pickle_needs_the_other_packages_of_its_pipeline(
     Model.load(needs(folder, lost="1.0"))  # a graph needs none
 
 
+def test_a_pickle_that_cannot_be_loaded_is_told(uncompiled_store: Store, tmp_path: Path) -> None:
+    folder = copy(uncompiled_store, tmp_path)
+    lost = b"cnowhere\nlost\n."  # of a function that was renamed since
+    (folder / MODEL_FILE).write_bytes(lost)
+    edit(folder, lambda manifest: manifest["files"].update({MODEL_FILE: sha256(lost).hexdigest()}))
+    assert "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'" in refusal(folder)
+
+
+def test_a_folder_of_another_name_is_rejected(store: Store, tmp_path: Path) -> None:
+    other = shutil.copytree(store.folder(), tmp_path / ("f" * 12))
+    assert f"holds the version {store.current()}" in refusal(other)
+
+
+def test_a_store_that_cannot_be_read_or_written_is_told(store: Store, tmp_path: Path) -> None:
+    version = store.current()
+    shutil.copytree(store.path, tmp_path / "store")
+    damaged = Store(tmp_path / "store")
+    (damaged.path / "current").write_bytes(b"\xff")
+    with pytest.raises(ModelError, match=r"current: .*make train"):
+        damaged.current()
+    (damaged.path / "current").unlink()
+    (damaged.path / "current").mkdir()
+    with pytest.raises(ModelError, match="Is a directory"):
+        damaged.promote(version)
+
+
 def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> None:
     manifest = store.read()
     files = {name: (store.folder() / name).read_bytes() for name in manifest.files}
     other = Store(tmp_path / "store")
-    with pytest.raises(OSError, match="no/folder"):
+    with pytest.raises(ModelError, match="No such file"):
         other.add(manifest, {"no/folder": b""})
     assert list(other.path.iterdir()) == []  # what cannot be written leaves nothing behind
     with pytest.raises(ModelError, match="make train"):

@@ -188,7 +188,10 @@ def test_with_keys_only_a_signed_version_is_loaded(
     Path(signature).unlink()
     assert "MODEL_SIGNING_KEY: is not set" in run("train", "--data", str(history))[2]
     monkeypatch.setenv("MODEL_SIGNING_KEY", old)
+    monkeypatch.delenv("MODEL_VERIFY_KEYS")  # which are for where it is loaded
     assert "unchanged" not in train(run, history)[0]  # the same version, signed
+    assert "unchanged" in train(run, history)[0]
+    monkeypatch.setenv("MODEL_VERIFY_KEYS", f"{new_public},{old_public}")
     assert run("predict", ROWS[0])[0] == 0
     monkeypatch.setenv("MODEL_VERIFY_KEYS", new_public)
     monkeypatch.setenv("MODEL_TOKENS", TOKEN)

@@ -87,7 +87,8 @@ def train(data: Path, promote: bool, compiled: bool, force: bool) -> None:
         click.echo(f"WARNING: constant or empty, so of no use: {', '.join(useless)}", err=True)
     if rejected := _rejected(manifest):
         click.echo(f"WARNING: {rejected}", err=True)
-    reasons = [] if force else objections(manifest, store.current_manifest())
+    current = store.current_manifest(settings.model_verify_keys)
+    reasons = [] if force else objections(manifest, current)
     if promote and not reasons:
         store.promote(manifest.version)
     _describe(store, store.read(manifest.version))

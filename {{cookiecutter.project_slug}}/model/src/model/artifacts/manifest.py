@@ -1,5 +1,6 @@
 """What one version of the model is, with the digest of every other file in its folder."""
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from contract import MODEL_NAME, TARGET
 
 MANIFEST_FILE = "manifest.json"
+VERSION = re.compile(r"[0-9a-f]{12}")
 MODEL_FILE = "model.joblib"
 ONNX_FILE = "model.onnx"
 REMEDY = "restore it, or run `make train`"

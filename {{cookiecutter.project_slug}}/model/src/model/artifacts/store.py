@@ -4,13 +4,13 @@ A folder per version and a text file `current` that names one; both appear at on
 """
 
 import os
-import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from model.artifacts.manifest import MANIFEST_FILE, Manifest
+from model.artifacts.files import read_private
+from model.artifacts.manifest import MANIFEST_FILE, VERSION, Manifest
 from model.artifacts.verification import (
     DIGEST_FILE,
     SIGNATURE_FILE,
@@ -18,10 +18,9 @@ from model.artifacts.verification import (
     read_manifest,
     verify,
 )
-from model.errors import ModelError
+from model.errors import ModelError, explained
 
 CURRENT_FILE = "current"
-VERSION = re.compile(r"[0-9a-f]{12}")
 REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
@@ -60,10 +59,14 @@ class Store:
         """The manifest of a version, by default of the current one."""
         return read_manifest(self.folder(version))
 
-    def current_manifest(self) -> Manifest | None:
-        """The current version's manifest, None if there is none to be read."""
+    def current_manifest(self, keys: Sequence[Path] = ()) -> Manifest | None:
+        """The current version's manifest, None if there is none to be read.
+
+        Args:
+            keys: as `read_manifest` has them.
+        """
         with suppress(ModelError):
-            return self.read()
+            return read_manifest(self.folder(), keys)
         return None
 
     def is_current(self, manifest: Manifest) -> bool:
@@ -72,7 +75,8 @@ class Store:
 
     def _named(self) -> str:
         current = self.path / CURRENT_FILE
-        return current.read_text("utf-8").strip() if current.exists() else ""
+        with explained(current, REMEDY):
+            return current.read_text("utf-8").strip() if current.exists() else ""
 
     def add(
         self,
@@ -83,8 +87,8 @@ class Store:
     ) -> bool:
         """Store a version for good; False when it was there already, which is left as it is.
 
-        A damaged one is replaced: the same rows make the same version, so that training again is
-        how to repair it.
+        A damaged one, or one without this signature, is replaced: the same rows make the same
+        version, so that training again is how to repair it.
 
         Args:
             manifest: what it is.
@@ -93,33 +97,41 @@ class Store:
             sign: makes the signature of the manifest.
 
         Raises:
-            ModelError: by `check`; then nothing is stored.
+            ModelError: by `check`, or when the folder cannot be written; then nothing is stored.
         """
         target = self.path / manifest.version
         if target.exists():
             with suppress(ModelError):
                 check(target)
-                return False
+                if not sign or _is_signed(target, sign):
+                    return False
         text = (manifest.model_dump_json(indent=2) + "\n").encode()
         files = {**files, MANIFEST_FILE: text, DIGEST_FILE: digest_line(text).encode()}
         if sign:
             files[SIGNATURE_FILE] = sign(text)
-        self.path.mkdir(0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as work:
-            new = Path(work, manifest.version)
-            new.mkdir(0o700)
-            for name, content in files.items():
-                (new / name).touch(0o600)
-                (new / name).write_bytes(content)
-            check(new)
-            if target.exists():  # nothing can be renamed onto a folder that is not empty
-                target.rename(Path(work, "old"))
-            new.rename(target)
+        with explained(self.path):
+            self.path.mkdir(0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as work:
+                new = Path(work, manifest.version)
+                new.mkdir(0o700)
+                for name, content in files.items():
+                    (new / name).touch(0o600)
+                    (new / name).write_bytes(content)
+                check(new)
+                if target.exists():  # nothing can be renamed onto a folder that is not empty
+                    target.rename(Path(work, "old"))
+                new.rename(target)
         return True
 
     def promote(self, version: str) -> None:
-        """Make a version the current one; raises ModelError if there is no such version."""
+        """Make a version the current one; raises ModelError if that cannot be done."""
         self.folder(version)
         new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
-        new.write_text(f"{version}\n", "utf-8")
-        new.replace(self.path / CURRENT_FILE)
+        with explained(self.path):
+            new.write_text(f"{version}\n", "utf-8")
+            new.replace(self.path / CURRENT_FILE)
+
+
+def _is_signed(folder: Path, sign: Callable[[bytes], bytes]) -> bool:
+    """Whether this signature is there; raises ModelError if there is none at all."""
+    return read_private(folder / SIGNATURE_FILE) == sign(read_private(folder / MANIFEST_FILE))

@@ -20,6 +20,7 @@ from model.artifacts.manifest import (
     ONNX_FILE,
     PACKAGES,
     REMEDY,
+    VERSION,
     Manifest,
 )
 from model.errors import ModelError, explained
@@ -77,7 +78,10 @@ def read_manifest(path: Path, keys: Sequence[Path] = ()) -> Manifest:
     if read_private(path / DIGEST_FILE) != digest_line(content).encode():
         raise ModelError(f"{path / MANIFEST_FILE}: not the manifest that was stored; {REMEDY}")
     with explained(path / MANIFEST_FILE, REMEDY):
-        return Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(content)
+    if VERSION.fullmatch(path.name) and path.name != manifest.version:
+        raise ModelError(f"{path}: holds the version {manifest.version}; rename the folder")
+    return manifest
 
 
 def verify(path: Path, keys: Sequence[Path] = ()) -> VerifiedArtifact:

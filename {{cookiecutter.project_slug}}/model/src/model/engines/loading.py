@@ -18,12 +18,13 @@ from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import VerifiedArtifact, verify
 from model.columns import Array, Columns, to_arrays
 from model.engines.predictions import Predictions
-from model.errors import ModelError
+from model.errors import explained
 
 if TYPE_CHECKING:
     from model.engines.onnx import OnnxEngine
     from model.engines.sklearn import SklearnEngine
 
+REMEDY = "run `make train`"
 TOLERANCE = 1e-5
 """How far a prediction may be from scikit-learn's, relative to it."""
 
@@ -70,22 +71,18 @@ class Model:
     @classmethod
     def of(cls, artifact: VerifiedArtifact) -> "Model":
         """The model of an artifact, tested; raises ModelError if it cannot be loaded."""
-        path = artifact.path
-        model = cls(artifact.manifest, engine_type(artifact.manifest).load(artifact))
-        test = artifact.manifest.self_test
-        try:
-            predicted = model.predict(self_test_rows(artifact.manifest))
-        except Exception as error:  # whatever the libraries below raise for what they cannot run
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            fault = f"fails its self-test ({words:.300})"
-            raise ModelError(f"{path}: {fault}; run `make train`") from error
-        # As `parity.relative_error` has it for what computes in float32.
-        floor = TOLERANCE * float(np.abs(predicted.numbers).max(initial=0.0))
-        pairs = zip(predicted.rows(), test.predictions, strict=True)
-        for row, (found, expected) in enumerate(pairs):
-            if not _is_close(found, expected, floor):
-                fault = f"predicts {found} where row {row} of its self-test expects {expected}"
-                raise ModelError(f"{path}: {fault}; run `make train`")
+        path, manifest = artifact.path, artifact.manifest
+        anything = (Exception,)  # that the libraries below raise for what they cannot run
+        with explained(f"{path}: cannot be loaded", REMEDY, anything):
+            model = cls(manifest, engine_type(manifest).load(artifact))
+        with explained(f"{path}: fails its self-test", REMEDY, anything):
+            predicted = model.predict(self_test_rows(manifest))
+            # As `parity.relative_error` has it for what computes in float32.
+            floor = TOLERANCE * float(np.abs(predicted.numbers).max(initial=0.0))
+            pairs = zip(predicted.rows(), manifest.self_test.predictions, strict=True)
+            for row, (found, expected) in enumerate(pairs):
+                if not _is_close(found, expected, floor):
+                    raise ValueError(f"predicts {found} for row {row}, and not {expected}")
         return model
 
     def predict(self, columns: Columns) -> Predictions:

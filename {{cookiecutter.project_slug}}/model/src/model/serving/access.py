@@ -76,6 +76,6 @@ def user_of(connection: socket.socket) -> int | None:
     """The id of the user at the other end of a unix socket; None of any other connection."""
     if connection.family != socket.AF_UNIX:
         return None
-    credentials = struct.Struct("3i")  # pid, uid, gid, as unix(7) has them
+    credentials = struct.Struct("iII")  # pid, uid, gid, as unix(7) has them
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
     return int(credentials.unpack(found)[1])

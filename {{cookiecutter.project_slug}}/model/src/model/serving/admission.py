@@ -20,13 +20,13 @@ class Backlog:
     """Rows, or bytes, that wait for one place.
 
     Attributes:
-        each: seconds that a row takes, as measured of late.
+        seconds_each: those that a row takes, as measured of late.
         overhead: how many rows a call costs besides.
         together: how many rows a call takes.
         waiting: how many wait, or are worked on.
     """
 
-    each: float
+    seconds_each: float
     overhead: float = 0.0
     together: int = 1
     waiting: int = 0
@@ -37,11 +37,12 @@ class Backlog:
         if not self.waiting:
             return 0.0
         calls = -(-self.waiting // self.together)
-        return self.each * (self.waiting + calls * self.overhead)
+        return self.seconds_each * (self.waiting + calls * self.overhead)
 
     def measured(self, size: int, seconds: float) -> None:
         """Learn from a call how long a row takes."""
-        self.each += LATEST * (seconds / (size + self.overhead) - self.each)
+        latest = seconds / (size + self.overhead)
+        self.seconds_each += LATEST * (latest - self.seconds_each)
 
 
 def check_time(deadline: float, ahead: float = 0.0, own: float = 0.0) -> None:

@@ -77,7 +77,7 @@ class Batcher:
         """What the function makes of a long body, in the thread; raises Overloaded."""
         backlog, size = self._bytes, len(body)
         ahead = backlog.seconds + self._in_thread.backlog.seconds
-        check_time(deadline, ahead, backlog.each * size)
+        check_time(deadline, ahead, backlog.seconds_each * size)
 
         def timed() -> T:
             check_time(deadline)
@@ -154,7 +154,7 @@ class Queue:
             ahead: seconds of other work in this place.
         """
         rows, backlog = row_count(columns), self.backlog
-        check_time(deadline, ahead + backlog.seconds, backlog.each * rows)
+        check_time(deadline, ahead + backlog.seconds, backlog.seconds_each * rows)
         future: asyncio.Future[Predictions] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(columns, rows, deadline, future))
         if self._task is None:
@@ -170,7 +170,10 @@ class Queue:
         try:
             while self._waiting:
                 batch = self._take()
-                results = await self._call(self._predict, batch)
+                try:
+                    results = await self._call(self._predict, batch)
+                except Exception as error:  # there is no thread, or no memory, for it
+                    results = [error] * len(batch)
                 for each, result in zip(batch, results, strict=True):
                     if each.future.cancelled():  # nobody waits for it any more
                         continue

@@ -130,7 +130,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             artifact = self._verify()
             if not can_be_loaded(artifact):
                 raise ModelError(f"{artifact.path}: cannot be loaded")
-        except ModelError as error:
+        except (ModelError, OSError) as error:  # or gunicorn would end
             served = self.artifact.manifest.version
             log.error(f"no reload, {served} is served as before: {error}")
             return False

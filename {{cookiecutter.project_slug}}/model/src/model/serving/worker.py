@@ -155,6 +155,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self._unsent_since = None
         super().resume_writing()
 
+    def _keepalive_timeout(self) -> None:
+        if self._current_request is None:  # or its head came in this very turn of the loop
+            super()._keepalive_timeout()
+
     def _close_transport(self) -> None:
         self._unsent_since = self._unsent_since or self.worker.loop.time()
         super()._close_transport()
