@@ -1,5 +1,6 @@
 """`make chaos`: the pair under constant load while one thing after the other goes wrong."""
 
+import fcntl
 import os
 import shutil
 import sys
@@ -100,6 +101,8 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
             for name, (value, limit) in found.items()
             if limit is not None and value > limit
         ]
+        if not result.counts["model"]:
+            result.faults.append("the model has served nothing")
         if limits.ready not in (None, ready):
             result.faults.append(f"/readyz: {ready} while it lasts, not {limits.ready}")
         return result
@@ -149,7 +152,14 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def train() -> None:
-    """Train two versions: on the history, the current one, and on all of it but the last row."""
+    """Train two versions: on the history, the current one, and on all of it but the last row.
+
+    Ends the program when another one uses the same folder.
+    """
+    try:
+        fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it ends
+    except BlockingIOError:
+        sys.exit("another `make chaos` or `make soak` runs in this folder; wait for its end")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     history, shorter = Path("data/history.csv"), FOLDER / "shorter.csv"
@@ -170,7 +180,7 @@ def main(quick: bool, wanted: str) -> int:
     train()
     print(HEAD, flush=True)
     total: Counter[str] = Counter()
-    failed = []
+    failed, left_out = [], 0
     for scenario in (SCENARIOS[name] for name in names):
         if quick and not scenario.quick:
             continue
@@ -179,6 +189,7 @@ def main(quick: bool, wanted: str) -> int:
             result = play(scenario, QUICK_SECONDS if quick else SECONDS, not quick)
         except NotRun as reason:
             print(f"{name:26}   not run: {reason}", flush=True)
+            left_out += 1
             continue
         except Exception as error:
             print(f"{name:26}\n    ✗ {type(error).__name__}: {error}", flush=True)
@@ -189,7 +200,8 @@ def main(quick: bool, wanted: str) -> int:
         if result.faults:
             failed.append(scenario.name)
     print(f"{'all':26}" + "".join(f"{total[each]:9}" for each in COUNTS))
-    print(f"failed: {', '.join(failed)}" if failed else "every verdict holds")
+    print(f"failed: {', '.join(failed)}" if failed else "every verdict holds", end="")
+    print(f"; {left_out} not run" if left_out else "")
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
 from types import TracebackType
@@ -150,8 +151,9 @@ class Pair:
 
     def _copy_log(self, name: str, process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
-            self._log.write(f"{name:7} | {line}")
-            self._log.flush()
+            with suppress(OSError):  # whoever read it is gone; the process must not wait for that
+                self._log.write(f"{name:7} | {line}")
+                self._log.flush()
 
     def _check(self) -> None:
         for name, process in self._processes.items():

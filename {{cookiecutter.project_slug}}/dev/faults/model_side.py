@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from faults.operating_system import wait_until
 from faults.processes import SOCKET, System
 from faults.scenarios import SCENARIOS, Limits, Scenario, scenario
 
@@ -29,8 +30,9 @@ QUICK = {"hangs", "garbage", "cut"}
 
 
 def fake_model(system: System) -> Iterator[None]:
-    """Begin and end the fault of the fake model server."""
+    """Begin the fault of the fake model server, which the service has to notice, and end it."""
     system.model.send(signal.SIGUSR1)
+    wait_until(lambda: system.place()[1] == "fallback", "the service notices what is wrong")
     yield
     system.model.send(signal.SIGUSR1)
 
@@ -107,11 +109,11 @@ def corrupt_version_promoted(system: System) -> Iterator[None]:
 
 @scenario(MODEL, settings={"MODEL_WORKERS": "2"})
 def two_versions(system: System) -> Iterator[None]:
-    """Two versions answer side by side."""
-    (system.store / "current").write_text(system.versions()[1].name)
-    system.model.kill_worker()
+    """Another version is served after a reload, side by side with the first, and back again."""
+    first, second = (folder.name for folder in system.versions())
+    system.serve_version(second)
     yield
-    system.model.send(signal.SIGHUP)
+    system.serve_version(first)
 
 
 def corrupt(folder: Path) -> dict[Path, bytes]:

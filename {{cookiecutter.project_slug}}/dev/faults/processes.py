@@ -267,6 +267,13 @@ class System:
         folders = (each.parent for each in self.store.glob("*/manifest.json"))
         return sorted(folders, key=lambda folder: folder.name != current)
 
+    def serve_version(self, version: str) -> None:
+        """Promote a version, and return once the model server has changed over to it."""
+        run("model/.venv/bin/model", "promote", version, **self.environment)
+        self.model.send(signal.SIGHUP)
+        served = lambda: self.ask_model("GET")[1].get("versions") == [version]  # noqa: E731
+        wait_until(served, f"version {version} is served; see {self.folder}")
+
     def kill_master(self, side: Process) -> None:
         """Kill a master; its orphaned workers have to end by themselves."""
         workers = side.workers()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from faults.certificates import TLS, certificates
 from faults.operating_system import NotRun, wait_until
@@ -28,21 +29,28 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)
 """
 
 
-def is_answered(user: int) -> bool:
-    """Whether a process of this user gets any answer at the model server's socket."""
+ANSWERED, CLOSED, OUT_OF_REACH = range(3)
+"""What a caller meets at a socket; it is closed without an answer for the wrong user."""
+
+
+def knock(user: int, folder: Path = Path()) -> int:
+    """What a process of this user, which stands in this folder, meets at the model's socket."""
     child = os.fork()  # another program might not be there for this user
     if child == 0:
+        met = OUT_OF_REACH
         with suppress(OSError):
+            os.chdir(folder)
             os.setgroups([])
             os.setgid(user)
             os.setuid(user)
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(2)
-            connection.connect(str(SOCKET))
+            connection.connect(os.path.relpath(SOCKET, folder))
+            met = CLOSED
             connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
-            os._exit(0 if connection.recv(100) else 1)
-        os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            met = ANSWERED if connection.recv(100) else CLOSED
+        os._exit(met)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def need_root() -> None:
@@ -55,13 +63,13 @@ def need_root() -> None:
 def another_user(system: System) -> Iterator[None]:
     """Another user of this machine connects to the model server's socket."""
     need_root()
-    system.expect(is_answered(os.geteuid()), "the owner is not let in either")
-    system.expect(not is_answered(NOBODY), "another user was let in")
+    system.expect(knock(os.geteuid()) == ANSWERED, "the owner is not let in either")
+    system.expect(knock(NOBODY) == OUT_OF_REACH, "another user reaches the socket")
     opened = [SOCKET.parent, SOCKET]
     modes = [each.stat().st_mode for each in opened]
     for each in opened:  # as if somebody had opened the way to it
         each.chmod(0o777)
-    system.expect(not is_answered(NOBODY), "the peer's user was not checked")
+    system.expect(knock(NOBODY, SOCKET.parent) == CLOSED, "the peer's user was not checked")
     for each, mode in zip(opened, modes, strict=True):
         each.chmod(mode)
     yield
