@@ -283,6 +283,16 @@ def test_the_threat_models_name_tests_that_there_are(stamp: Stamp, tmp_path: Pat
         assert missing == []
 
 
+def test_the_threat_model_names_scenarios_that_there_are(stamp: Stamp, tmp_path: Path) -> None:
+    project = stamp(tmp_path)
+    page = (project / "docs/threat-model.md").read_text("utf-8")
+    cells = re.findall(r"chaos ((?:`[\w-]+`(?:, )?)+)", page)
+    named = {name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)}
+    code = "".join(path.read_text("utf-8") for path in project.glob("dev/faults/*.py"))
+    assert named
+    assert named <= {name.replace("_", "-") for name in re.findall(r"^def (\w+)\(", code, re.M)}
+
+
 def test_a_project_is_clean_once_it_is_committed(stamp: Stamp, tmp_path: Path) -> None:
     project = stamp(tmp_path)
 
