@@ -309,7 +309,8 @@ def test_ctrl_c_stops_everything_and_leaves_nothing(tmp_path: Path, number: int)
 import signal
 from pathlib import Path
 from stamping.new import removed_if_stopped, run
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+for number in (signal.SIGINT, signal.SIGTERM):  # the former is ignored in the background of a shell
+    signal.signal(number, signal.default_int_handler)
 project = Path({str(project)!r})
 with removed_if_stopped(project):
     project.mkdir(parents=True)
