@@ -162,11 +162,15 @@ def damage(store: Store) -> None:
 def test_a_reload_that_cannot_load_keeps_what_is_served(changeable: Store, tmp_path: Path) -> None:
     tolerated = ("no reload", "Worker (pid")
     with serving(changeable, tmp_path, tolerated=tolerated) as server:
+
+        def refused(times: int) -> bool:
+            return eventually(lambda: len(server.lines("event", "no reload")) == times)
+
         (before,) = server.workers()
         damage(changeable)
         assert ask(server.at) == 200
         server.process.send_signal(signal.SIGHUP)
-        assert eventually(lambda: server.lines("event", "no reload"))
+        assert refused(1)
         assert server.workers() == [before]
         os.kill(before, signal.SIGKILL)  # the next one cannot load what lies there either
         assert ask(server.at) == 200
@@ -174,7 +178,7 @@ def test_a_reload_that_cannot_load_keeps_what_is_served(changeable: Store, tmp_p
         for number, nonsense in enumerate((b"nonsense", b"\xff"), start=2):
             (changeable.path / "current").write_bytes(nonsense)
             server.process.send_signal(signal.SIGHUP)
-            assert eventually(lambda: len(server.lines("event", "no reload")) == number)  # noqa: B023
+            assert refused(number)
             assert ask(server.at) == 200
 
 

@@ -384,14 +384,11 @@ def test_a_request_that_waits_too_long_is_turned_away(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "has_body"),
-    [
-        (RAW.whole("HEAD"), False),
-        (RAW.whole(headers="Connection: close\r\n"), True),
-        (RAW.whole(version="1.0"), True),
-    ],
+    "sent",
+    [RAW.whole("HEAD"), RAW.whole(headers="Connection: close\r\n"), RAW.whole(version="1.0")],
+    ids=["head", "close", "old"],
 )
-def test_who_is_turned_away_is_told_of_the_end(sent: bytes, has_body: bool, run: Run) -> None:
+def test_who_is_turned_away_is_told_of_the_end(sent: bytes, run: Run) -> None:
     running = run(threads=1)
     running.application.held.clear()
     running.open().send(RAW.whole())
@@ -488,9 +485,7 @@ def test_what_nobody_waits_for_is_not_begun(run: Run) -> None:
     assert len(running.application.environs) == 2
 
 
-def test_what_comes_behind_a_request_is_read_in_its_order(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_comes_behind_a_request_is_read_in_its_order(run: Run) -> None:
     running = run()
     opened = running.open()
     assert opened.ask(GET).status == 200

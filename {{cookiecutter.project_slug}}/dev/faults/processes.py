@@ -271,8 +271,11 @@ class System:
         """Promote a version, and return once the model server has changed over to it."""
         run("model/.venv/bin/model", "promote", version, **self.environment)
         self.model.send(signal.SIGHUP)
-        served = lambda: self.ask_model("GET")[1].get("versions") == [version]  # noqa: E731
-        wait_until(served, f"version {version} is served; see {self.folder}")
+
+        def is_served() -> bool:
+            return bool(self.ask_model("GET")[1].get("versions") == [version])
+
+        wait_until(is_served, f"version {version} is served; see {self.folder}")
 
     def kill_master(self, side: Process) -> None:
         """Kill a master; its orphaned workers have to end by themselves."""
