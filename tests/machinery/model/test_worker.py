@@ -457,6 +457,17 @@ def test_a_stop_answers_what_is_under_way_and_waits_for_nothing_else(
         assert not (isinstance(server.at, Path) and server.at.exists())
 
 
+def test_a_worker_may_be_told_to_stop_until_it_is_gone(store: Store, tmp_path: Path) -> None:
+    with serving(store, tmp_path) as server:  # which looks at each line of the log
+        for _ in range(5):
+            (worker,) = server.workers()
+            with contextlib.suppress(ProcessLookupError):
+                while True:
+                    os.kill(worker, signal.SIGTERM)
+                    time.sleep(0.0005)  # which asyncio needs to take it
+            assert ask(server.at) == 200
+
+
 def test_a_reload_answers_everybody(store: Store, tmp_path: Path) -> None:
     with serving(store, tmp_path) as server:
         (before,) = server.workers()

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,7 @@ def test_serve_finishes_the_requests_under_way_when_it_stops(url: str, tmp_path:
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_successor_that_is_given_up_takes_nothing_with_it(url: str, tmp_path: Path) -> None:
     with served(tmp_path, DATABASE_URL=url, WORKERS="1") as (process, send):
+        assert send("GET", "/livez").status == 200  # by the worker, which is there by then
         (worker,) = children_of(process.pid)
         process.send_signal(signal.SIGUSR2)
         wait_until(lambda: any(map(children_of, children_of(process.pid))))
@@ -110,6 +113,20 @@ def test_a_successor_that_is_given_up_takes_nothing_with_it(url: str, tmp_path: 
         assert send("POST", PATH, json=NEW).status == 201
         assert send("GET", "/metrics").status == 200
     assert not list(tmp_path.glob("service-metrics-*"))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_worker_may_be_told_to_stop_until_it_is_gone(url: str, tmp_path: Path) -> None:
+    with served(tmp_path, DATABASE_URL=url, WORKERS="1") as (process, send):
+        assert send("GET", "/livez").status == 200
+        (worker,) = children_of(process.pid)
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(worker, signal.SIGTERM)
+                time.sleep(0.0005)  # which asyncio needs to take it
+        assert send("GET", "/livez").status == 200
+    for line in (tmp_path / "log").read_text().splitlines():
+        assert json.loads(line)["level"] != "error"
 
 
 def test_metrics_while_a_worker_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

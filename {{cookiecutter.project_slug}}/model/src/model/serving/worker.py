@@ -6,6 +6,7 @@ It depends on names that gunicorn does not document, so tests/test_process.py gu
 import asyncio
 import os
 import select
+import signal
 from contextlib import suppress
 from typing import Any
 
@@ -83,6 +84,10 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
                     connection.close_if_idle()
             self._close_stuck()
             await asyncio.sleep(0.02)
+
+    def _cleanup(self) -> None:
+        signal.set_wakeup_fd(-1)  # or a signal that still comes finds asyncio's end of it closed
+        super()._cleanup()
 
     def _somebody_waits(self) -> bool:
         """Whether the queue of new connections holds any."""
