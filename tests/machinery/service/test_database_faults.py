@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,6 +19,8 @@ from support import NEW, OUTCOME, PATH, PLURAL, listening, wait_until
 
 from service.connections import DeadlineConnection
 
+NOBODY = 65534
+"""The id of a user and a group without rights."""
 SOON_SECONDS = 4
 """Less than any of these faults lasts, and twice what is promised: machines may be slow."""
 
@@ -245,6 +247,46 @@ def test_sqlite_that_cannot_be_written_to(on_sqlite: Service, fault: str) -> Non
     assert on_sqlite.stored() == 2 * placed
     on_sqlite.place()
     assert on_sqlite.checks()["database"] == "ok"
+
+
+@contextmanager
+def unprivileged() -> Iterator[Path]:
+    """A folder of a user's own, and this process as that user: root may write to everything."""
+    was = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        if not was:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(was)
+
+
+def test_sqlite_whose_files_are_read_only_for_a_while(migrated_sqlite: Path) -> None:
+    empty = migrated_sqlite.read_bytes()
+    with unprivileged() as folder:
+        (folder / "test.db").write_bytes(empty)
+        before = Service(f"sqlite:///{folder / 'test.db'}")
+        before.place()
+        files = [*folder.iterdir(), folder]
+        for each in files:
+            each.chmod(0o555)
+        service = Service(before.url)
+        check_failing(service, PLACE, requests=4)
+        assert service.checks()["database"].startswith("not writable")
+        service.start()
+        assert service.checks()["database"] == "not writable: attempt to write a readonly database"
+        for _ in range(9):
+            assert service.client.get(f"{PATH}/1").status_code == 200
+        for each in files:
+            each.chmod(0o755)
+        for _ in range(9):
+            assert service.client.get(f"{PATH}/1").status_code == 200
+            service.place()
+        assert service.checks()["database"] == "ok"
+        service.close()
+        before.close()
 
 
 def test_a_disk_without_room_for_sqlite(

@@ -311,6 +311,20 @@ def test_idle_connections_are_closed_without_a_word(run: Run) -> None:
     assert used.is_closed()
 
 
+def test_a_request_that_arrives_just_before_the_end_of_its_connection_is_answered(run: Run) -> None:
+    running = run()
+    caller = running.open()
+    assert caller.ask(LIVE).status == 200
+
+    def ask_and_check() -> None:  # on the event loop, which so reads nothing in between
+        caller.send(LIVE)
+        (connection,) = running.front.connections
+        connection.check(float("inf"))
+
+    running.front.loop.call_soon_threadsafe(ask_and_check)
+    assert caller.answer().status == 200
+
+
 def test_who_does_not_read_is_let_go(run: Run) -> None:
     running = run(threads=1, receive_timeout=1)
     slow = running.open()

@@ -37,6 +37,9 @@ that nothing is stored for a request that has failed."""
 RETRY_SECONDS = 0.0002
 """How long to wait before another try to write to a SQLite file that another process writes to."""
 
+WRITE_NOTHING = ("BEGIN IMMEDIATE", "PRAGMA user_version = 0")
+"""What SQLite refuses where it cannot write (the first it may take for a `BEGIN`); rolled back."""
+
 
 def postgresql(url: str, connections: int, limited: bool) -> Engine:
     """Connections to PostgreSQL; unless `limited`, without any deadline."""
@@ -144,8 +147,9 @@ def sqlite(url: str, connections: int, limited: bool) -> Engine:
     )
     event.listen(engine, "do_connect", _make_folder)
     event.listen(engine, "connect", _set_up)
-    if limited:  # SQLite would sleep for up to 0.1 s at a time
-        event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA busy_timeout = 0"))
+    if limited:
+        event.listen(engine, "connect", _check_writable)
+        event.listen(engine, "checkin", _close_read_only)
     return engine
 
 
@@ -162,6 +166,23 @@ def _set_up(connection: sqlite3.Connection, record: Any) -> None:
     # Pages; every so often one request waits for the disk, and with it those behind it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_writable(connection: sqlite3.Connection, record: Any) -> None:
+    connection.execute("PRAGMA busy_timeout = 0")  # SQLite would sleep for up to 0.1 s at a time
+    try:
+        for statement in WRITE_NOTHING:
+            connection.execute(statement)
+    except sqlite3.OperationalError as error:
+        record.info["read only"] = _code(error) == sqlite3.SQLITE_READONLY
+    connection.rollback()
+
+
+def _close_read_only(connection: sqlite3.Connection, record: Any) -> None:
+    # While a process has one open, SQLite opens the others for reading only as well, even once
+    # the file can be written again.
+    if record.info.get("read only"):
+        record.invalidate()
 
 
 class Turn:
@@ -215,11 +236,6 @@ class Turn:
 def is_busy(error: BaseException | None) -> bool:
     """Whether SQLite says that another connection writes."""
     return _code(error) == sqlite3.SQLITE_BUSY
-
-
-def is_read_only(error: BaseException | None) -> bool:
-    """Whether SQLite says that the file cannot be written; to this connection it stays so."""
-    return _code(error) == sqlite3.SQLITE_READONLY
 
 
 def _code(error: BaseException | None) -> int:

@@ -120,10 +120,9 @@ class Database:
         if disk.f_bavail * disk.f_frsize < FREE_BYTES:
             return "not writable: the disk is full"
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            for statement in to.WRITE_NOTHING:
+                connection.exec_driver_sql(statement)
         except OperationalError as error:
-            if to.is_read_only(error.orig):
-                connection.invalidate()
             return "ok" if to.is_busy(error.orig) else f"not writable: {error.orig}"
         return "ok"
 
@@ -161,8 +160,7 @@ def _wrapped_errors(
     try:
         yield
     except dialect.loaded_dbapi.Error as error:
-        is_lost = dialect.is_disconnect(error, connection and connection.dbapi_connection, None)
-        if connection and (is_lost or to.is_read_only(error)):
+        if connection and dialect.is_disconnect(error, connection.dbapi_connection, None):
             connection.invalidate(error)
         raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from error
 

@@ -156,7 +156,15 @@ class Connection(asyncio.Protocol):
             if waited > self.front.receive_timeout:
                 self._refuse(Refused(408, "The request did not arrive in time."))
         elif waited > (1 if self.front.draining else self.front.idle_timeout):
-            self.transport.close()
+            if not self._is_asked():
+                self.transport.close()
+
+    def _is_asked(self) -> bool:
+        """Whether something has arrived that the event loop, kept busy, has not read yet."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except OSError:  # nothing, or the connection is gone
+            return False
 
     def _later(self, call: "object", *arguments: object) -> None:
         try:
