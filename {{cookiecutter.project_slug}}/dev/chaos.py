@@ -83,7 +83,7 @@ def play(scenario: Scenario, seconds: float, judge_times: bool) -> Result:
             "sent again": (report.again, AGAIN * len(report.sent) if limits.failed == 0 else None),
             "rows lost": (result.counts["lost"], 0),
             "rows doubled": (result.counts["doubled"], 0),
-            "rows of callers who were not told": (result.counts["left"], 0),
+            "rows of callers who were not told": (result.counts["left"], limits.left),
         }
         if judge_times:
             calm = percentile([each.seconds for each in report.sent if each.due < began], 0.99)

@@ -22,6 +22,10 @@ GONE = Limits(shed=None, seconds=2.0, ready=503)
 
 OTHERS: dict[str, Any] = {"autocommit": True, "application_name": "chaos"}
 
+COMMITTING = 4
+"""How many commits PostgreSQL may be in the middle of: it ends them even if nobody waits any more,
+and gives who comes back with the same key the first answer."""
+
 DISK = FOLDER / "disk"
 
 BUSY = replace(GONE, ready=None)
@@ -74,7 +78,7 @@ def disk_read_only(system: System) -> Iterator[None]:
         subprocess.run(["chattr", "-i", *files], check=True)
 
 
-@scenario(GONE, postgres=True)
+@scenario(replace(GONE, left=COMMITTING), postgres=True)
 def postgres_frozen(system: System) -> Iterator[None]:
     """PostgreSQL is frozen (SIGSTOP)."""
     with system.server.frozen():

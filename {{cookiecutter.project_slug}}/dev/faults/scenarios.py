@@ -22,6 +22,7 @@ class Limits:
     Attributes:
         failed: requests without an answer, or with an error other than to come back later.
         shed: requests that were told to come back later.
+        left: rows of callers who were not told of them.
         seconds: the latency of 99.9 % of the requests.
         slowed: the p99 during the fault over the p99 before it.
         recovered: seconds from the end of the fault until requests are served by the model again.
@@ -31,6 +32,7 @@ class Limits:
 
     failed: int | None = 0
     shed: int | None = 0
+    left: int = 0
     seconds: float | None = None
     slowed: float | None = None
     recovered: float | None = 2.0
