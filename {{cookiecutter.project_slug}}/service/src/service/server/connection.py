@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 IDLE_SECONDS = 75.0
 """How long a connection without a request is kept: longer than load balancers keep theirs."""
 
+DRAINING_SECONDS = 1.0
+"""The same once the process is to stop."""
+
 LINGER_SECONDS = 1.0
 """How long a caller that was told of the end may go on sending."""
 
@@ -155,9 +158,11 @@ class Connection(asyncio.Protocol):
         elif self._began:
             if waited > self.front.receive_timeout:
                 self._refuse(Refused(408, "The request did not arrive in time."))
-        elif waited > (1 if self.front.draining else self.front.idle_timeout):
-            if not self._is_asked():
-                self.transport.close()
+        elif waited > self._idle_timeout() and not self._is_asked():
+            self.transport.close()
+
+    def _idle_timeout(self) -> float:
+        return DRAINING_SECONDS if self.front.draining else self.front.idle_timeout
 
     def _is_asked(self) -> bool:
         """Whether something has arrived that the event loop, kept busy, has not read yet."""
