@@ -325,7 +325,8 @@ def test_a_request_that_arrives_just_before_the_end_of_its_connection_is_answere
     assert caller.answer().status == 200
 
 
-def test_who_does_not_read_is_let_go(run: Run) -> None:
+def test_who_does_not_read_is_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 60)  # so large an answer may take its time
     running = run(threads=1, receive_timeout=1)
     slow = running.open()
     slow.send(RAW.whole("GET", "/large"))
