@@ -46,6 +46,11 @@ data/README.md
 data/history.csv
 data/provenance.json
 data/sample-license.txt
+deploy/compose.yaml
+deploy/deploy.mk
+deploy/images/build.py
+deploy/images/model.Dockerfile
+deploy/images/service.Dockerfile
 dev/chaos.py
 dev/demo.py
 dev/faults/__init__.py
@@ -62,6 +67,7 @@ dev/faults/scenarios.py
 dev/faults/service_side.py
 dev/faults/strangers.py
 dev/field.py
+dev/first.py
 dev/pair.py
 dev/soak.py
 dev/up.py
@@ -102,6 +108,7 @@ docs/adr/measurements.md
 docs/threat-model.md
 model/pyproject.toml
 model/requirements-dev.txt
+model/requirements-serving.txt
 model/requirements.txt
 model/src/model/__init__.py
 model/src/model/artifacts/__init__.py

@@ -20,11 +20,12 @@ LOG = Path("var/demo.log")
 DATABASE = Path("var/demo.db")
 
 
-def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
     """The JSON of the service's response to this JSON."""
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     with DIRECT.open(request, timeout=10) as response:
         answer: dict[str, Any] = json.load(response)
         return answer

@@ -55,6 +55,28 @@ def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch)
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == list(wrong)
 
 
+def test_the_database_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("url").write_text("postgresql://u:p@h/d\n")
+    monkeypatch.setenv("DATABASE_URL_FILE", "url")
+    assert load().database_url == "postgresql+psycopg://u:p@h/d"
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///x.db")
+    with pytest.raises(SystemExit, match=r"^DATABASE_URL_FILE: set it or DATABASE_URL, not both$"):
+        load()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"oracle://u:secret@h"])
+def test_a_file_without_a_database_is_named(
+    content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if content is not None:
+        Path("url").write_bytes(content)
+    monkeypatch.setenv("DATABASE_URL_FILE", "url")
+    with pytest.raises(SystemExit, match=r"^DATABASE_URL") as caught:
+        load()
+    assert "secret" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 DATABASES = ["", "x", "mysql://h/d", "postgresql://u:p@h:x/d", "sqlite://", "sqlite:///:memory:"]
 
 

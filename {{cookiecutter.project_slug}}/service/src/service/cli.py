@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, TextIO
 
 import click
@@ -62,9 +63,10 @@ def key(name: str) -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--wait", default=0.0, help="Seconds to wait for a database that is starting.")
+def migrate(wait: float) -> None:
     """Bring the database up to date."""
-    with _database() as database:
+    with _database(wait) as database:
         database.migrate()
     click.echo("The database is up to date.")
 
@@ -159,15 +161,21 @@ def _require_migrated(database: Database) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _database(wait: float = 0.0) -> Iterator[Database]:
     database = Database(load().database_url, limited=False)
-    try:
-        database.engine.connect().close()
-    except DBAPIError as error:
-        fault = str(error.orig).partition("\n")[0]
-        raise click.ClickException(
-            f"DATABASE_URL: cannot be used: {fault}; start it, or create the database"
-        ) from None
+    deadline = monotonic() + wait
+    while True:
+        try:
+            database.engine.connect().close()
+            break
+        except DBAPIError as error:
+            if monotonic() < deadline:
+                sleep(0.5)
+                continue
+            fault = str(error.orig).partition("\n")[0]
+            raise click.ClickException(
+                f"DATABASE_URL: cannot be used: {fault}; start it, or create the database"
+            ) from None
     try:
         yield database
     finally:

@@ -3,9 +3,16 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -57,6 +64,9 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_database)] = "sqlite:///var/service.db"
     """Where the data lives: sqlite:///path or postgresql://user:password@host/name."""
+
+    database_url_file: Path | None = None
+    """A file with the URL, in place of `database_url`; read at the start."""
 
     model_url: str = "http+unix://run/model.sock"
     """Which model: http://, https://, http+unix://path or library:folder."""
@@ -145,6 +155,19 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """How to log; auto is console on a terminal and json elsewhere."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_database_url(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not (path := values.get("database_url_file")):
+            return values
+        if "database_url" in values:
+            raise ValueError("DATABASE_URL_FILE: set it or DATABASE_URL, not both")
+        try:
+            return {**values, "database_url": Path(path).read_text("utf-8").strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            fault = getattr(error, "strerror", "") or "not UTF-8"
+            raise ValueError(f"DATABASE_URL_FILE: {path}: {fault}") from None
+
     @property
     def address(self) -> str:
         """Where the service listens."""
@@ -179,10 +202,14 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         faults = [
-            f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}"
+            ": ".join([*map(str.upper, map(str, each["loc"][:1])), _message(each["msg"])])
             for each in error.errors()
         ]
         raise SystemExit("\n".join(faults)) from None
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ")
 
 
 def invalid_setting(name: str, fault: str) -> SystemExit:

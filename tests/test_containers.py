@@ -1,0 +1,311 @@
+"""The default project in containers: its images, the pair by compose, and rolling updates."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from balancer import balanced
+from conftest import reserved_port
+from containers import PYTHON, Engine, engine, run
+from test_projects import environment
+
+Stamp = Callable[..., Path]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("containers")]
+NAME = "order-wait-times"
+MEGABYTE = 1_000_000
+ASK = """
+import socket
+with socket.socket(socket.AF_UNIX) as caller:
+    try:
+        caller.connect({path!r})
+        caller.sendall(b"GET /v2/models/order-wait-times HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        print(caller.recv(12) or "closed without an answer")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pair, running by compose.
+
+    Attributes:
+        url: of the service.
+        output: what `make compose-up` printed.
+        tag: of the images.
+    """
+
+    project: Path
+    engine: Engine
+    url: str
+    output: str
+    tag: str
+
+    def image(self, unit: str) -> str:
+        """The name of a unit's image."""
+        return f"{NAME}-{unit}:{self.tag}"
+
+    def container(self, unit: str) -> str:
+        """The name of a unit's container."""
+        return ("-" if self.engine.name == "docker" else "_").join((NAME, unit, "1"))
+
+    def inspect(self, what: str, part: str) -> Any:
+        """A part of what the engine tells about a container or an image."""
+        return json.loads(self.engine("inspect", "--format", f"{{{{json {part}}}}}", what))
+
+
+def make(project: Path, *targets: str, **settings: str) -> str:
+    """What `make` prints, in a stamped-out project."""
+    return run("make", *targets, cwd=project, env=environment(**settings))
+
+
+def commit(project: Path) -> str:
+    """Put all that git tracks into a first commit; its short name."""
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        run(*git, *arguments, cwd=project)
+    return run("git", "describe", "--always", cwd=project).strip()
+
+
+@pytest.fixture(scope="module")
+def project(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default project, as it is cloned."""
+    return stamp(tmp_path_factory.mktemp("containers"))
+
+
+@pytest.fixture(scope="module", params=["podman", "docker"])
+def stack(request: pytest.FixtureRequest, project: Path) -> Iterator[Stack]:
+    """What one command makes of a clone."""
+    tag, use = commit(project), engine(request.param)
+    with reserved_port() as port:
+        settings = {**use.environment, "PORT": str(port)}
+        try:
+            output = make(project, "compose-up", **settings)
+            yield Stack(project, use, f"http://127.0.0.1:{port}", output, tag)
+        finally:
+            compose = [*use.environment["COMPOSE"].split(), "--file", "deploy/compose.yaml"]
+            run(*compose, "down", "--volumes", cwd=project, env=environment(TAG=tag, **settings))
+
+
+def test_one_command_goes_from_a_clone_to_the_first_order(stack: Stack) -> None:
+    assert '"served_by": "model"' in stack.output
+    key = (stack.project / "deploy/secrets/api_key").read_text().strip()
+    found = httpx.get(f"{stack.url}/orders/1", headers={"Authorization": f"Bearer {key}"})
+    assert found.json()["metadata"]["served_by"] == "model"
+    assert httpx.get(f"{stack.url}/orders/1").status_code == 401
+
+
+def test_the_pair_runs_with_no_more_rights_than_it_needs(stack: Stack) -> None:
+    for unit in ("service", "model"):
+        container = stack.container(unit)
+        host = stack.inspect(container, ".HostConfig")
+        assert host["ReadonlyRootfs"]
+        assert host["Memory"]
+        status = stack.engine("exec", container, "cat", "/proc/1/status")
+        lines = dict(line.split(":", 1) for line in status.splitlines())
+        assert int(lines["CapEff"], 16) == int(lines["CapBnd"], 16) == 0
+        assert lines["NoNewPrivs"].strip() == "1"
+        assert set(lines["Uid"].split()) == set(lines["Gid"].split()) == {"10001"}
+        with pytest.raises(AssertionError, match="Read-only file system"):
+            stack.engine("exec", container, "touch", "/app/here")
+
+
+def test_the_secrets_stand_in_files_alone(stack: Stack) -> None:
+    secrets = [path.read_text().strip() for path in stack.project.glob("deploy/secrets/*")]
+    assert len(secrets) == 5
+    for unit in ("service", "model", "migrate"):
+        told = json.dumps(stack.inspect(stack.container(unit), "."))
+        assert not [each for each in secrets if each in told]
+    tracked = run("git", "ls-files", "--others", "--exclude-standard", cwd=stack.project)
+    assert "secrets" not in tracked
+
+
+def test_nobody_but_the_service_reaches_the_model(stack: Stack) -> None:
+    use, model, image = stack.engine, stack.container("model"), stack.image("service")
+    # By a network: it has no interface but its own loopback, and listens at no address.
+    interfaces = use("exec", model, "cat", "/proc/net/dev").splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        assert use("exec", model, "cat", f"/proc/net/{table}").count("\n") == 1
+    resolve = "import socket; socket.getaddrinfo('model', 80)"
+    with pytest.raises(AssertionError, match="gaierror"):
+        use("run", "--rm", f"--network={NAME}_data", image, "python", "-c", resolve)
+    # By its socket, from the host: as somebody else, and as root.
+    volume = f"{NAME}_socket"
+    folder = use("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip()
+    ask = [sys.executable, "-c", ASK.format(path=f"{folder}/model.sock")]
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    assert "PermissionError" in run(*stranger, "python3", *ask[1:])
+    assert "closed without an answer" in run(*ask)
+    # By its socket, from another container: of another user, and without the token.
+    inside = ["run", "--rm", "--network=none", f"--volume={volume}:/run/model"]
+    ask = ["python", "-c", ASK.format(path="/run/model/model.sock")]
+    assert "PermissionError" in use(*inside, "--user=10002", image, *ask)
+    assert "HTTP/1.1 401" in use(*inside, image, *ask)
+
+
+def test_an_image_holds_what_it_runs_and_no_more(stack: Stack) -> None:
+    base = stack.inspect(PYTHON, ".Size")
+    for unit, limit in (("service", 180), ("model", 260)):
+        image = stack.image(unit)
+        size = (stack.inspect(image, ".Size") - base) / MEGABYTE
+        print(f"{unit}: {size:.0f} MB over its base")
+        assert size <= limit
+        labels = stack.inspect(image, ".Config.Labels")
+        assert labels["org.opencontainers.image.vendor"] == "orders"
+        current = (stack.project / "artifacts/current").read_text().strip()
+        version = {"service": stack.tag, "model": current}[unit]
+        assert labels["org.opencontainers.image.version"] == version
+        commit = run("git", "rev-parse", "HEAD", cwd=stack.project).strip()
+        assert labels["org.opencontainers.image.revision"] == commit
+        look = ["run", "--rm", "--network=none", image, "sh", "-c"]
+        own = "find /app ! -user root -o ! -type l -perm /022 | head"
+        assert stack.engine(*look, own) == ""
+        tools = "command -v pip uv gcc cc || python -c 'import pip'"
+        with pytest.raises(AssertionError, match="No module named 'pip'"):
+            stack.engine(*look, tools)
+        compiled = "find /app/code /app/.venv -name '*.py' | wc -l; find /app -name '*.pyc' | wc -l"
+        sources, byte_code = map(int, stack.engine(*look, compiled).split())
+        assert byte_code >= 0.95 * sources
+        installed = json.loads((stack.project / f"build/{NAME}-{unit}.cdx.json").read_text())
+        listed = {each["name"].replace("_", "-") for each in installed["components"]}
+        there = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
+        found = set(stack.engine("run", "--rm", image, "python", "-c", there).split())
+        assert {each.lower().replace("_", "-") for each in found} - listed <= {
+            *("contract", unit, "pip")
+        }
+        if unit == "model":
+            assert not found & {"scikit-learn", "pandas", "joblib", "onnx", "pyarrow"}
+
+
+def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> None:
+    if stack.engine.name == "docker":
+        pytest.skip("Debian's docker is older than the option that sets the times of files")
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", stack.project, clone)
+    shutil.copytree(stack.project / "artifacts", clone / "artifacts")
+    for unit in (".venv", "service/.venv", "model/.venv"):
+        (clone / unit).symlink_to(stack.project / unit)
+    flags = stack.engine.environment["BUILD_FLAGS"] + " --no-cache"
+    settings = {**stack.engine.environment, "BUILD_FLAGS": flags, "TAG": "again"}
+    run("model/.venv/bin/python", "deploy/images/build.py", cwd=clone, env=environment(**settings))
+    for unit in ("service", "model"):
+        first = stack.inspect(stack.image(unit), ".RootFS.Layers")
+        assert stack.inspect(f"{NAME}-{unit}:again", ".RootFS.Layers") == first
+
+
+def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
+    """Ten times each, under 100 requests a second, as Kubernetes does it.
+
+    A new instance gets requests once it is ready; the old one is told to stop a moment after new
+    connections have begun to go elsewhere.
+    """
+    use, secrets = stack.engine, stack.project / "deploy/secrets"
+
+    def start(unit: str, name: str, **settings: str) -> None:
+        hardened = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--detach", f"--name={name}"]
+        mounts = [f"--volume={secrets}:/run/secrets:ro", f"--volume={NAME}_socket:/run/model"]
+        network = "none" if unit == "model" else f"{NAME}_data"
+        variables = {
+            "MODEL_URL": "http+unix:///run/model/model.sock",
+            "MODEL_TOKENS_FILE": "/run/secrets/model_tokens",
+            **settings,
+        }
+        options = [f"--env={name}={value}" for name, value in variables.items()]
+        use("run", *hardened, *mounts, f"--network={network}", *options, stack.image(unit))
+
+    def start_service(name: str) -> tuple[str, int]:
+        url = "/run/secrets/database_url"
+        start("service", name, HOST="0.0.0.0", API_OPEN="1", DATABASE_URL_FILE=url)
+        address = ".NetworkSettings.Networks"
+        (network,) = stack.inspect(name, address).values()
+        host = network["IPAddress"]
+        wait_until_ready(f"http://{host}:8000")
+        return host, 8000
+
+    def stop(name: str, seconds: int) -> None:
+        use("stop", f"--time={seconds}", name)
+        code = stack.inspect(name, ".State.ExitCode")
+        use("rm", "--force", name)
+        assert code == 0, f"{name} ended with status {code}"
+
+    model = stack.container("model")
+    with (
+        removed(use, "roll-"),
+        balanced(start_service("roll-0")) as balancer,
+        load(stack.project, balancer.port) as report,
+    ):
+        for number in range(10):
+            balancer.target = start_service(f"roll-{number + 1}")
+            time.sleep(0.5)  # for which a proxy may not know of it yet
+            stop(f"roll-{number}", 30)
+        for number in range(10):
+            stop(model, 15)
+            model = f"roll-model-{number}"
+            start("model", model)
+            wait_until_ready(f"http://{balancer.target[0]}:8000", with_model=True)
+        sent = report()
+    by = [each["served_by"] for each in sent]
+    failed = [each for each in sent if each["status"] != 201]
+    counted = f"{by.count('model')} by the model, {by.count('fallback')} by the fallback"
+    print(f"{len(sent)} requests, {counted}, {len(failed)} failed")
+    assert failed == []
+    assert len(sent) > 1000
+    assert by.count("model") > len(sent) / 2
+
+
+def wait_until_ready(url: str, with_model: bool = False) -> None:
+    """Return once the service there is ready."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            answer = httpx.get(f"{url}/readyz", timeout=5)
+            if answer.status_code == 200 and (answer.json()["model"] == "ok" or not with_model):
+                return
+            found = answer.text
+        except httpx.HTTPError as error:
+            found = repr(error)
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+@contextmanager
+def removed(use: Engine, prefix: str) -> Iterator[None]:
+    """Remove the containers whose names begin so, at the end."""
+    try:
+        yield
+    finally:
+        names = use("ps", "--all", "--format", "{{.Names}}").split()
+        use("rm", "--force", *(name for name in names if name.startswith(prefix)))
+
+
+@contextmanager
+def load(project: Path, port: int) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The project's own load, 100 requests a second; gives what came of each request."""
+    example = json.loads((project / "contract/src/contract/examples.json").read_text())[0]
+    del example["wait_seconds"]
+    plan = {"port": port, "path": "/orders", "body": json.dumps(example), "name": "roll"}
+    command = ["service/.venv/bin/python", "dev/faults/load.py", json.dumps({**plan, "rate": 100})]
+    with subprocess.Popen(
+        command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        def report() -> list[dict[str, Any]]:
+            sent: list[dict[str, Any]] = json.loads(process.communicate()[0])["sent"]
+            return sent
+
+        try:
+            yield report
+        finally:
+            process.kill()
