@@ -12,7 +12,9 @@ COMPOSE ?= $(shell for each in "docker compose" podman-compose "podman compose";
 images: model/.venv/ready .venv/ready ## [REGISTRY=registry.example.org/team/]: build both images, with the current version of the model
 	@model/.venv/bin/python deploy/images/build.py
 
-compose-up: images deploy/secrets service/.venv/ready ## run the pair with PostgreSQL in containers, and place the first {{ cookiecutter.entity.replace('_', ' ') }}
+compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## run the pair with PostgreSQL in containers, and place the first {{ cookiecutter.entity.replace('_', ' ') }}
+	@test -e artifacts/current || $(MAKE) --no-print-directory train
+	@$(MAKE) --no-print-directory images
 	@$(COMPOSE) --file deploy/compose.yaml up --detach
 	@service/.venv/bin/python dev/first.py http://127.0.0.1:$${PORT:-8000} deploy/secrets/api_key
 

@@ -24,6 +24,7 @@ BUILDERS = {
 def main() -> None:
     """Build the image of the service, and that of the model with its current version."""
     builder, (time, revision) = find_builder(), commit()
+    os.environ["MODEL_STORE"] = "artifacts"  # from where the Dockerfile takes the version
     manifest = json.loads(run("model/.venv/bin/model", "show", "--json", stdout=subprocess.PIPE))
     serving = "requirements.txt" if manifest["compiled"]["reason"] else "requirements-serving.txt"
     tag = os.environ["TAG"]
