@@ -144,7 +144,7 @@ def test_nobody_but_the_service_reaches_the_model(stack: Stack) -> None:
     folder = use("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip()
     ask = [sys.executable, "-c", ASK.format(path=f"{folder}/model.sock")]
     stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    assert "PermissionError" in run(*stranger, "python3", *ask[1:])
+    assert "PermissionError" in run(*stranger, "/usr/bin/python3", *ask[1:])
     assert "closed without an answer" in run(*ask)
     # By its socket, from another container: of another user, and without the token.
     inside = ["run", "--rm", "--network=none", f"--volume={volume}:/run/model"]
@@ -213,7 +213,9 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
 
     def start(unit: str, name: str, **settings: str) -> None:
         hardened = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--detach", f"--name={name}"]
-        mounts = [f"--volume={secrets}:/run/secrets:ro", f"--volume={NAME}_socket:/run/model"]
+        names = ["model_tokens"] if unit == "model" else ["model_tokens", "database_url"]
+        mounts = [f"--volume={secrets}/{each}:/run/secrets/{each}:ro" for each in names]
+        mounts.append(f"--volume={NAME}_socket:/run/model")
         network = "none" if unit == "model" else f"{NAME}_data"
         variables = {
             "MODEL_URL": "http+unix:///run/model/model.sock",

@@ -19,9 +19,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM dependencies AS code
 COPY contract contract
 COPY model model
-# What uv keeps of the sources' times would differ from build to build.
+# What uv keeps of the time of the build would differ from one to the next.
 RUN /uv/bin/uv pip install --python .venv --no-deps --target code ./contract ./model \
- && rm code/*.dist-info/RECORD code/*.dist-info/uv_cache.json
+ && rm code/.lock code/*.dist-info/RECORD code/*.dist-info/uv_cache.json
 ARG VERSION
 COPY artifacts/current artifacts/current
 COPY artifacts/${VERSION} artifacts/${VERSION}

@@ -17,9 +17,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 FROM dependencies AS code
 COPY contract contract
 COPY service service
-# What uv keeps of the sources' times would differ from build to build.
+# What uv keeps of the time of the build would differ from one to the next.
 RUN /uv/bin/uv pip install --python .venv --no-deps --target code ./contract ./service \
- && rm code/*.dist-info/RECORD code/*.dist-info/uv_cache.json
+ && rm code/.lock code/*.dist-info/RECORD code/*.dist-info/uv_cache.json
 
 FROM ${BASE}
 # Nothing is installed from here on.
