@@ -29,6 +29,8 @@ with socket.socket(socket.AF_UNIX) as caller:
         caller.connect({path!r})
         caller.sendall(b"GET /v2/models/order-wait-times HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
         print(caller.recv(12) or "closed without an answer")
+    except ConnectionResetError:
+        print("closed without an answer")
     except OSError as error:
         print(type(error).__name__)
 """
