@@ -1,9 +1,9 @@
 """What stands before a service's instances in production, for tests of rolling updates."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 
 class Balancer:
@@ -12,20 +12,32 @@ class Balancer:
     Connections that are open stay with their instance.
 
     Attributes:
-        port: on 127.0.0.1.
+        port: on 127.0.0.1, once it is `ready`.
         target: the host and port of the instance that gets new connections.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.port = 0
+        self.ready = Event()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
 
-    async def serve(self) -> None:
-        """Forward until cancelled."""
+    def run(self) -> None:
+        """Forward until stopped."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    def stop(self) -> None:
+        """Forward no more; from another thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _serve(self) -> None:
         server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            await server.serve_forever()
+        self.ready.set()
+        await self._stop.wait()
+        server.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -47,17 +59,13 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 @contextmanager
 def balanced(target: tuple[str, int]) -> Iterator[Balancer]:
-    """A balancer, in a thread of its own."""
-    balancer, loop = Balancer(target), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    """A balancer that runs, in a thread of its own."""
+    balancer = Balancer(target)
+    thread = Thread(target=balancer.run, name="balancer")
     thread.start()
-    task = asyncio.run_coroutine_threadsafe(balancer.serve(), loop)
-    while not balancer.port and not task.done():
-        threading.Event().wait(0.01)
+    balancer.ready.wait(10)
     try:
         yield balancer
     finally:
-        task.cancel()
-        loop.call_soon_threadsafe(loop.stop)
+        balancer.stop()
         thread.join()
-        loop.close()

@@ -29,7 +29,7 @@ with socket.socket(socket.AF_UNIX) as caller:
         caller.connect({path!r})
         caller.sendall(b"GET /v2/models/order-wait-times HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
         print(caller.recv(12) or "closed without an answer")
-    except ConnectionResetError:
+    except (BrokenPipeError, ConnectionResetError):
         print("closed without an answer")
     except OSError as error:
         print(type(error).__name__)
@@ -189,9 +189,8 @@ def test_an_image_holds_what_it_runs_and_no_more(stack: Stack) -> None:
             assert not found & {"scikit-learn", "pandas", "joblib", "onnx", "pyarrow"}
 
 
+@pytest.mark.parametrize("stack", ["podman"], indirect=True)  # docker here is too old for it
 def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> None:
-    if stack.engine.name == "docker":
-        pytest.skip("Debian's docker is older than the option that sets the times of files")
     clone = tmp_path / "clone"
     run("git", "clone", "-q", stack.project, clone)
     shutil.copytree(stack.project / "artifacts", clone / "artifacts")
@@ -205,6 +204,7 @@ def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> 
         assert stack.inspect(f"{NAME}-{unit}:again", ".RootFS.Layers") == first
 
 
+@pytest.mark.parametrize("stack", ["podman"], indirect=True)
 def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
     """Ten times each, under 100 requests a second, as Kubernetes does it.
 
