@@ -70,28 +70,26 @@ def make(project: Path, *targets: str, **settings: str) -> str:
     return run("make", *targets, cwd=project, env=environment(**settings))
 
 
-def commit(project: Path) -> str:
-    """Put all that git tracks into a first commit; its short name."""
-    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
-    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
-        run(*git, *arguments, cwd=project)
-    return run("git", "describe", "--always", cwd=project).strip()
-
-
 @pytest.fixture(scope="module")
 def project(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default project, as it is cloned."""
-    return stamp(tmp_path_factory.mktemp("containers"))
+    project = stamp(tmp_path_factory.mktemp("containers"))
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        run(*git, *arguments, cwd=project)
+    return project
 
 
 @pytest.fixture(scope="module", params=["podman", "docker"])
 def stack(request: pytest.FixtureRequest, project: Path) -> Iterator[Stack]:
     """What one command makes of a clone."""
-    tag, use = commit(project), engine(request.param)
+    tag, use = run("git", "describe", "--always", cwd=project).strip(), engine(request.param)
     with reserved_port() as port:
         settings = {**use.environment, "PORT": str(port)}
         try:
+            start = time.monotonic()
             output = make(project, "compose-up", **settings)
+            print(f"from a clone to the first order: {time.monotonic() - start:.0f} s")
             yield Stack(project, use, f"http://127.0.0.1:{port}", output, tag)
         finally:
             compose = [*use.environment["COMPOSE"].split(), "--file", "deploy/compose.yaml"]
