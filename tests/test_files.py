@@ -14,6 +14,7 @@ FILES = """
 .gitattributes
 .github/CODEOWNERS
 .github/workflows/check.yml
+.github/workflows/deploy.yml
 .gitignore
 .pre-commit-config.yaml
 CONTRIBUTING.md
@@ -48,9 +49,10 @@ data/provenance.json
 data/sample-license.txt
 deploy/compose.yaml
 deploy/deploy.mk
-deploy/images/build.py
+deploy/images/images.py
 deploy/images/model.Dockerfile
 deploy/images/service.Dockerfile
+deploy/kubernetes/deploy.py
 dev/chaos.py
 dev/demo.py
 dev/faults/__init__.py
@@ -103,6 +105,8 @@ docs/adr/0029-who-may-call-the-model.md
 docs/adr/0030-signed-versions.md
 docs/adr/0031-outliers-of-the-target.md
 docs/adr/0032-chaos.md
+docs/adr/0033-images.md
+docs/adr/0034-a-model-server-without-a-network.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/threat-model.md

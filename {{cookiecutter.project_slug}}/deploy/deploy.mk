@@ -1,18 +1,18 @@
-# From a checkout to production. The workflows call these targets, and so can any other system.
+# From a checkout to production. .github/workflows/deploy.yml calls these targets, and so can any other
+# system. REGISTRY ends with a slash, TAG is the commit's by default.
 
+NAME := {{ cookiecutter.project_slug }}
 REGISTRY ?=
 TAG := $(or $(TAG),$(shell git describe --always --dirty 2>/dev/null),uncommitted)
 export REGISTRY TAG
+IMAGES := $(foreach unit,service model,$(REGISTRY)$(NAME)-$(unit):$(TAG))
+
+.PHONY: compose-up compose-down images scan push sign deploy
 
 COMPOSE ?= $(shell for each in "docker compose" podman-compose "podman compose"; do \
   $$each version >/dev/null 2>&1 && echo $$each && break; done)
 
-.PHONY: images compose-up compose-down
-
-images: model/.venv/ready .venv/ready ## [REGISTRY=registry.example.org/team/]: build both images, with the current version of the model
-	@model/.venv/bin/python deploy/images/build.py
-
-compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## run the pair with PostgreSQL in containers, and place the first {{ cookiecutter.entity.replace('_', ' ') }}
+compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## the pair and PostgreSQL in containers, and the first {{ cookiecutter.entity.replace('_', ' ') }}
 	@test -e artifacts/current || $(MAKE) --no-print-directory train
 	@$(MAKE) --no-print-directory images
 	@$(COMPOSE) --file deploy/compose.yaml up --detach
@@ -21,7 +21,26 @@ compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## run the pair
 compose-down: ## stop them; their data stays
 	@$(COMPOSE) --file deploy/compose.yaml down
 
-# For compose. Whoever may not pass this folder reads none of them; the containers' user reads its own.
+images: model/.venv/ready .venv/ready ## build both images, the model's with its current version
+	@model/.venv/bin/python deploy/images/images.py build
+
+scan: audit ## [GRYPE=grype]: known vulnerabilities of what both images hold
+	@for image in $(IMAGES); do $(or $(GRYPE),grype) --fail-on high --only-fixed "$$image" || exit 1; done
+
+push: ## REGISTRY=registry.example.org/team/: push both images, note their digests in build/release.env
+	@$(PYTHON) deploy/images/images.py push
+
+sign: ## sign what was pushed, and the lists of what it holds, with cosign
+	@for unit in service model; do \
+	  image=$$(sed -n "s/^$$unit=//Ip" build/release.env) && \
+	  cosign sign --yes "$$image" && \
+	  cosign attest --yes --type cyclonedx --predicate "build/$(NAME)-$$unit.cdx.json" "$$image" \
+	  || exit 1; done
+
+deploy: ## SERVICE=image@digest MODEL=image@digest [OVERLAY=overlays/separate]: to Kubernetes
+	@SERVICE="$(SERVICE)" MODEL="$(MODEL)" OVERLAY="$(OVERLAY)" $(PYTHON) deploy/kubernetes/deploy.py
+
+# For compose. Who may not pass this folder reads none of them; the containers' user reads its own.
 deploy/secrets: | service/.venv/ready
 	@rm -rf $@.new && mkdir -m 700 $@.new && cd $@.new && \
 	  password=$(RANDOM) && echo "$$password" > database_password && \

@@ -8,7 +8,8 @@ WORKDIR /app
 COPY requirements-uv.txt ./
 RUN python3 -m venv /uv \
  && /uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt
-COPY service/requirements.txt ./
+ARG REQUIREMENTS=requirements.txt
+COPY service/${REQUIREMENTS} requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv \
     /uv/bin/uv venv --python python3 .venv \
  && /uv/bin/uv pip sync --python .venv --require-hashes requirements.txt \

@@ -1,0 +1,50 @@
+"""`make deploy`: two images, by their digests, to Kubernetes: migrate, roll out, check."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+NAME = "{{ cookiecutter.project_slug }}"
+RELEASE = Path("deploy/kubernetes/release")
+IMAGE = re.compile(r"(.+)@(sha256:[0-9a-f]{64})")
+JOB = f"{NAME}-migrate"
+PATIENCE = "--timeout=10m"
+
+
+def main() -> None:
+    """Apply the manifests with the images that SERVICE and MODEL name; see to it that they run."""
+    write_release()
+    kubectl("delete", "job", JOB, "--ignore-not-found")
+    kubectl("apply", f"--kustomize={RELEASE}", "--selector=app.kubernetes.io/component=migrate")
+    kubectl("wait", f"job/{JOB}", "--for=condition=complete", PATIENCE)
+    kubectl("apply", f"--kustomize={RELEASE}")
+    kubectl("rollout", "status", "deployment", f"--selector=app.kubernetes.io/name={NAME}", PATIENCE)
+    kubectl("exec", f"deployment/{NAME}", "--container=service", "--", "service", "check")
+
+
+def write_release() -> None:
+    """Write the kustomization of this release, upon the base or OVERLAY."""
+    lines = ["resources:", f"  - ../{os.environ.get('OVERLAY') or 'base'}", "images:"]
+    for unit in ("service", "model"):
+        found = IMAGE.fullmatch(os.environ.get(unit.upper(), ""))
+        if not found:
+            sys.exit(f"{unit.upper()}: say which image, as image@sha256:… ; `make push` prints it")
+        name, digest = found.groups()
+        lines += [f"  - name: {NAME}-{unit}", f"    newName: {name}", f"    digest: {digest}"]
+    RELEASE.mkdir(exist_ok=True)
+    (RELEASE / "kustomization.yaml").write_text("\n".join(lines) + "\n")
+
+
+def kubectl(*arguments: str) -> None:
+    """Run kubectl in the project's namespace; if it fails, this program ends as it does."""
+    command = [os.environ.get("KUBECTL") or "kubectl", f"--namespace={NAME}", *arguments]
+    print(f"$ {shlex.join(command)}", flush=True)
+    if status := subprocess.run(command, check=False).returncode:
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
