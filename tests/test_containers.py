@@ -1,6 +1,7 @@
 """The default project in containers: its images, the pair by compose, and rolling updates."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ Stamp = Callable[..., Path]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("containers")]
 NAME = "order-wait-times"
 MEGABYTE = 1_000_000
+MANIFESTS = ("oci.image.manifest.v1", "docker.distribution.manifest.v2")
 ASK = """
 import socket
 with socket.socket(socket.AF_UNIX) as caller:
@@ -202,6 +204,43 @@ def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> 
         assert stack.inspect(f"{NAME}-{unit}:again", ".RootFS.Layers") == first
 
 
+def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) -> None:
+    with registry(tmp_path) as host:
+        names = {"REGISTRY": f"{host}/orders/", "TAG": stack.tag}
+        for unit in ("service", "model"):
+            stack.engine("tag", stack.image(unit), f"{names['REGISTRY']}{stack.image(unit)}")
+        flags = "--tls-verify=false" if stack.engine.name == "podman" else ""
+        make(stack.project, "push", PUSH_FLAGS=flags, **names, **stack.engine.environment)
+        release = (stack.project / "build/release.env").read_text()
+        images = dict(line.split("=", 1) for line in release.splitlines())
+        for unit, image in (("service", images["SERVICE"]), ("model", images["MODEL"])):
+            manifest = f"http://{host}/v2/orders/{NAME}-{unit}/manifests/{stack.tag}"
+            kinds = ", ".join(f"application/vnd.{each}+json" for each in MANIFESTS)
+            digest = httpx.head(manifest, headers={"Accept": kinds}).headers[
+                "docker-content-digest"
+            ]
+            assert image == f"{host}/orders/{NAME}-{unit}@{digest}"
+    told = tmp_path / "kubectl"
+    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n')
+    told.chmod(0o755)
+    make(stack.project, "deploy", KUBECTL=str(told), **images)
+    calls = [line.split(" ", 1)[1] for line in (tmp_path / "calls").read_text().splitlines()]
+    applied = "apply --kustomize=deploy/kubernetes/release"
+    assert [call for call in calls if call.startswith("apply")] == [
+        f"{applied} --selector=app.kubernetes.io/component=migrate",
+        applied,
+    ]
+    assert calls[-1] == f"exec deployment/{NAME} --container=service -- service check"
+    rendered = run(
+        *(".venv/bin/kubectl", "kustomize", "deploy/kubernetes/release"), cwd=stack.project
+    )
+    assert set(re.findall(r"image: (.+)", rendered)) == set(images.values())
+    with pytest.raises(AssertionError, match=r"MODEL: say which image"):
+        make(
+            stack.project, "deploy", KUBECTL=str(told), SERVICE=images["SERVICE"], MODEL="x:latest"
+        )
+
+
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)
 def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
     """Ten times each, under 100 requests a second, as Kubernetes does it.
@@ -267,17 +306,42 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
 
 def wait_until_ready(url: str, with_model: bool = False) -> None:
     """Return once the service there is ready."""
+    wait_until_answers(f"{url}/readyz", '"ok"' if not with_model else '"model":"ok"')
+
+
+def wait_until_answers(url: str, text: str = "") -> None:
+    """Return once the answer there is good, and has this text."""
     deadline = time.monotonic() + 60
     while True:
         try:
-            answer = httpx.get(f"{url}/readyz", timeout=5)
-            if answer.status_code == 200 and (answer.json()["model"] == "ok" or not with_model):
+            answer = httpx.get(url, timeout=5)
+            found = answer.text.replace(" ", "")
+            if answer.is_success and text in found:
                 return
-            found = answer.text
         except httpx.HTTPError as error:
             found = repr(error)
-        assert time.monotonic() < deadline, found
+        assert time.monotonic() < deadline, f"{url}: {found}"
         time.sleep(0.1)
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Where a registry runs, Debian's."""
+    with reserved_port() as port:
+        address = f"127.0.0.1:{port}"
+        config = folder / "registry.yml"
+        config.write_text(
+            f"version: 0.1\nhttp: {{addr: {address}}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+        )
+        with subprocess.Popen(
+            ["docker-registry", "serve", config], stderr=subprocess.DEVNULL
+        ) as server:
+            try:
+                wait_until_answers(f"http://{address}/v2/")
+                yield address
+            finally:
+                server.kill()
 
 
 @contextmanager
