@@ -20,7 +20,14 @@ ROOT = FOLDER / "trixie"
 PACKAGES = "python3,python3-venv,ca-certificates,postgresql,docker-compose,docker-buildx"
 PLUGINS = ROOT / "usr/libexec/docker/cli-plugins"
 PYTHON, POSTGRES = "python:stand-in", "docker.io/library/postgres:17"
-LEFT_OUT = ["usr/lib/llvm*", "usr/libexec/docker", "usr/share/doc", "usr/share/man"]
+LEFT_OUT = [
+    "usr/lib/llvm*",
+    "var/cache",
+    "var/lib/apt/lists",
+    "usr/libexec/docker",
+    "usr/share/doc",
+    "usr/share/man",
+]
 LEFT_OUT_OF_PYTHON = ["usr/lib/postgresql", "usr/share/postgresql", "usr/lib/*/libLLVM*"]
 PATH = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_POSTGRES = """#!/bin/sh

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from balancer import balanced
 from conftest import reserved_port
 from containers import PYTHON, Engine, engine, run
@@ -322,6 +324,68 @@ def wait_until_answers(url: str, text: str = "") -> None:
             found = repr(error)
         assert time.monotonic() < deadline, f"{url}: {found}"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("stack", ["podman"], indirect=True)
+def test_the_pod_of_the_manifests_answers_by_its_sidecar(stack: Stack, tmp_path: Path) -> None:
+    """What podman does not know of Kubernetes is taken out: sidecars, probes, hooks."""
+    base = (".venv/bin/kubectl", "kustomize", "deploy/kubernetes/base")
+    objects = list(yaml.safe_load_all(run(*base, cwd=stack.project)))
+    files = (stack.project / "deploy/secrets").iterdir()
+    content = {each.name: b64encode(each.read_bytes()).decode() for each in files}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "data": content}
+    job, deployment = (
+        next(each for each in objects if each["kind"] == kind) for kind in ("Job", "Deployment")
+    )
+    with played(stack, tmp_path / "job.yaml", secret, pod_of(job, stack.tag)) as container:
+        assert stack.engine("wait", container("migrate")).strip() == "0"
+    pod = pod_of(deployment, stack.tag)
+    with played(stack, tmp_path / "pod.yaml", secret, pod) as container:
+        network = f'(index .NetworkSettings.Networks "{NAME}_data")'
+        infra = stack.inspect(container("service"), ".HostConfig.NetworkMode").partition(":")[2]
+        host = stack.inspect(infra, network)["IPAddress"]
+        wait_until_ready(f"http://{host}:8000", with_model=True)
+        key = (stack.project / "deploy/secrets/api_key").read_text().strip()
+        placed = httpx.post(
+            f"http://{host}:8000/orders",
+            json={"hour": 11.9, "day": "Thu", "distance": 3.15, "items": 4},
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        assert placed.json()["metadata"]["served_by"] == "model", placed.text
+        stack.engine("exec", container("model"), "model-check")
+        assert httpx.get(f"http://{host}:8100/metrics").status_code == 200
+
+
+def pod_of(owner: dict[str, Any], tag: str) -> dict[str, Any]:
+    """The Pod that a Deployment or a Job makes, as far as podman can run it."""
+    template = owner["spec"]["template"]
+    spec = template["spec"]
+    spec["containers"] = [*spec.pop("initContainers", []), *spec["containers"]]
+    spec.pop("topologySpreadConstraints", None)
+    for container in spec["containers"]:
+        for name in ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports"):
+            container.pop(name, None)
+        container.pop("restartPolicy", None)
+        container["image"] = container["image"].replace(":unreleased", f":{tag}")
+    for volume in spec["volumes"]:
+        if "secret" in volume:
+            volume["secret"]["optional"] = False  # without which podman 4.3 panics
+    metadata = {**template["metadata"], "name": f"played-{owner['metadata']['name']}"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+@contextmanager
+def played(stack: Stack, path: Path, *objects: dict[str, Any]) -> Iterator[Callable[[str], str]]:
+    """Objects run by podman; gives the name of a container of theirs."""
+    path.write_text(yaml.safe_dump_all(objects))
+    try:
+        stack.engine("kube", "play", f"--network={NAME}_data", path)
+        yield lambda container: f"{objects[-1]['metadata']['name']}-{container}"
+    finally:
+        stack.engine("kube", "down", path)
+        stack.engine("secret", "rm", NAME)
+        volumes = (each["name"] for each in objects[-1]["spec"]["volumes"])
+        stack.engine("volume", "rm", "--force", NAME, *volumes)
 
 
 @contextmanager
