@@ -5,6 +5,7 @@ The history is staged in the new project's folder, in the form in which `placing
 
 import contextlib
 import importlib.metadata
+import json
 import keyword
 import re
 import sys
@@ -198,9 +199,25 @@ def timezone_faults(timezone: str) -> Iterator[str]:
         yield f"__timezone: {short(timezone)} is no time zone; write one like Europe/Berlin"
 
 
+def example_faults(answers: Answers) -> Iterator[str]:
+    """The fault of examples that were recorded when the history was there."""
+    fields = [*features_of(answers), field_of(answers["target"])]
+    names = [field.name for field in fields]
+    try:
+        rows = json.loads(answers["__examples"])
+        is_sound = len(rows) > 0 and all([*row] == names for row in rows)
+    except (TypeError, ValueError):
+        is_sound = False
+    if not is_sound:
+        yield f"{short(answers['__examples'])} is not JSON of rows with {', '.join(names)}"
+
+
 def history_faults(answers: Answers) -> Iterator[str]:
     """The faults of the history; one that has none is staged."""
     history = answers["history"]
+    if answers["__examples"]:  # a project is stamped out again; its history stays where it is
+        yield from (f"__examples: {fault}" for fault in example_faults(answers))
+        return
     if history == "none":
         return
     if history == "sample":

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from stamping import synthetic
+from stamping import RECORD, synthetic
 from stamping.fields import READ, Field, features_of, field_of
 from stamping.names import visible
+from stamping.record import text_of
 from stamping.staging import STAGED, Facts
 
 DATA = Path("data")
@@ -38,8 +39,22 @@ Answers = Mapping[str, str]
 
 
 def main(answers: Answers) -> None:
-    """Leave data/, the contract's examples and the README complete."""
+    """Leave data/, the contract's examples, the README and the record complete."""
     fields = [*features_of(answers), field_of(answers["target"])]
+    recorded = answers["__examples"]
+    examples = json.loads(recorded) if recorded else place_data(answers, fields)
+    write(RECORD, text_of(answers, to_json(examples)))
+    write(EXAMPLES, "[\n" + ",\n".join(f"  {to_json(each)}" for each in examples) + "\n]\n")
+    target = fields[-1].name
+    outcome = {target: examples[0].pop(target)}
+    fill(README, EXAMPLE_REQUEST=quotable(examples[0]), EXAMPLE_OUTCOME=quotable(outcome))
+    print(f"\nNext:\n  cd {shlex.quote(str(Path.cwd()))}\n  make demo\n  make up")
+    if answers["history"] == "none":
+        print(f"\ndata/history.csv is {synthetic.CAVEAT}")
+
+
+def place_data(answers: Answers, fields: list[Field]) -> list[dict[str, Any]]:
+    """Leave data/ complete; the examples in it."""
     facts = Facts.take()
     provenance = place(answers, fields, facts)
     provenance_lines = [f"- {key}: {to_json(value)}" for key, value in provenance.items()]
@@ -53,20 +68,13 @@ def main(answers: Answers) -> None:
         PROVENANCE="\n".join(provenance_lines),
     )
 
-    zone = ZoneInfo(answers["__timezone"])
-    examples = [typed(row, fields, zone) for row in pick(HISTORY, provenance["rows"])]
-    write(EXAMPLES, "[\n" + ",\n".join(f"  {to_json(each)}" for each in examples) + "\n]\n")
-    target = fields[-1].name
-    outcome = {target: examples[0].pop(target)}
-    fill(README, EXAMPLE_REQUEST=quotable(examples[0]), EXAMPLE_OUTCOME=quotable(outcome))
-
     for remark in facts.remarks:
         print(f"{answers['history']}: {remark}")
     if facts.without_target:
-        print(f"{answers['history']}: {facts.without_target} rows left out, without {target}")
-    print(f"\nNext:\n  cd {shlex.quote(str(Path.cwd()))}\n  make demo\n  make up")
-    if provenance["synthetic"]:
-        print(f"\ndata/history.csv is {synthetic.CAVEAT}")
+        rest = f"{facts.without_target} rows left out, without {fields[-1].name}"
+        print(f"{answers['history']}: {rest}")
+    zone = ZoneInfo(answers["__timezone"])
+    return [typed(row, fields, zone) for row in pick(HISTORY, provenance["rows"])]
 
 
 def place(answers: Answers, fields: list[Field], facts: Facts) -> dict[str, Any]:

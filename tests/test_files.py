@@ -17,6 +17,7 @@ FILES = """
 .github/workflows/deploy.yml
 .gitignore
 .pre-commit-config.yaml
+.template.json
 CONTRIBUTING.md
 Makefile
 README.md
@@ -73,6 +74,7 @@ dev/first.py
 dev/pair.py
 dev/soak.py
 dev/up.py
+dev/update.py
 docs/adr/0001-the-model-is-encapsulated.md
 docs/adr/0002-walls-and-layers.md
 docs/adr/0003-one-environment-per-unit.md

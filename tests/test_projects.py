@@ -200,6 +200,7 @@ def test_no_trace_of_the_template_is_left(project: Path) -> None:
         assert "cookiecutter" not in text.lower(), path
         assert "EXAMPLE_" not in text, path
         assert not re.search(r"\{%|(?<!\$)\{\{ |\{\{cook", text) or path.name in (
+            ".template.json",
             "README.md",
             "examples.json",
             "pyproject.toml",
