@@ -26,7 +26,7 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
     )
     if done.returncode:
         said = f"{done.stdout}\n{done.stderr}".strip()
-        raise Refused(f"{' '.join(map(str, command[:3]))}: {said}")
+        raise Refused(f"{Path(command[0]).name}: {said}")
     return done.stdout
 
 
