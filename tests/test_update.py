@@ -135,7 +135,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     for name in (MOVED, UNWANTED, "data/README.md"):
         add(stamped / name, "# of the template\n")
     (stamped / GONE).unlink()
-    add(stamped / NEW, "new\n")
+    for name in (NEW, "dev/faults/more.py"):
+        add(stamped / name, "new\n")
     edit(stamped / DECISIONS, "\n\nA new decision", "\n| 33 | of the template |\n\nA new decision")
     add(stamped / VERSIONS / "0003_more.py", MIGRATION.format("0003", "0002"))
     edit(stamped / "model/pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "added",\n')
@@ -245,6 +246,7 @@ def test_the_teams_own_work_is_kept(template: Template, update: Update, tmp_path
     (project / "docs/adr/0032-chaos.md").unlink()
     (project / UNWANTED).unlink()
     (project / MOVED).rename(project / "service/src/service/pages.py")
+    (project / "dev/faults").rename(project / "dev/breaks")
     ours = MIGRATION.format("ab12", "0002")
     add(project / VERSIONS / "ab12_ours.py", ours)
     add(project / "artifacts/current", "ignored by git\n")
@@ -267,6 +269,7 @@ def test_the_teams_own_work_is_kept(template: Template, update: Update, tmp_path
         assert not (project / gone).exists()
     moved = (project / "service/src/service/pages.py").read_text("utf-8")
     assert moved.endswith("# of the template\n")
+    assert (project / "dev/breaks/more.py").read_text() == "new\n"
     assert (project / VERSIONS / "ab12_ours.py").read_text() == ours
     theirs = (project / VERSIONS / "0003_more.py").read_text()
     assert theirs == MIGRATION.format("0003", "ab12")

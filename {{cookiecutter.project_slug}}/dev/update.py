@@ -51,9 +51,12 @@ def main(version: str, given: str) -> None:
         folder = Path(scratch, "template")
         quiet = ("--quiet", "--config", "advice.detachedHead=false", "--branch", wanted)
         git("clone", *quiet, "--", template, folder)
-        command = [sys.executable, "-m", "stamping.update", ROOT, given]
+        command = [sys.executable, "-m", "stamping.update", str(ROOT), given]
         sys.exit(subprocess.run(command, cwd=folder, check=False).returncode)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
