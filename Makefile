@@ -19,7 +19,7 @@ test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of ever
 test-pipelines: .venv/ready-to-test ## put eleven pipelines into stamped-out projects, each taken to a green check
 	.venv/bin/pytest tests/test_pipelines.py $(if $(CI),-m pipelines)
 
-test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: a minute
+test-fast: .venv/ready-to-test ## the tests that stamp out but set nothing up: two minutes
 	.venv/bin/pytest -m "not slow"
 
 lint: .venv/ready-to-test ## formatting, mistakes and types of the template's own code

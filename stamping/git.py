@@ -35,6 +35,6 @@ def git(folder: Path, *arguments: str | Path, **environment: str) -> str:
     return run(["git", *arguments], folder, **environment).removesuffix("\n")
 
 
-def paths(folder: Path, *arguments: str | Path) -> list[str]:
+def paths(folder: Path, command: str, *arguments: str | Path) -> list[str]:
     """The paths that a git command lists, from the top of the repository."""
-    return [path for path in git(folder, *arguments, "-z").split("\0") if path]
+    return [path for path in git(folder, command, "-z", *arguments).split("\0") if path]

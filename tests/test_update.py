@@ -138,17 +138,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     for name in (NEW, "dev/faults/more.py"):
         add(stamped / name, "new\n")
     edit(stamped / DECISIONS, "\n\nA new decision", "\n| 33 | of the template |\n\nA new decision")
-    add(stamped / VERSIONS / "0003_more.py", MIGRATION.format("0003", "0002"))
+    for number, follows in (("0003", "0002"), ("0004", "0003")):
+        add(stamped / VERSIONS / f"{number}_more.py", MIGRATION.format(number, follows))
     edit(stamped / "model/pyproject.toml", "dependencies = [\n", 'dependencies = [\n    "added",\n')
     for name in (PINS, "model/requirements-dev.txt"):
-        pins = "added==1.0 \\\n    --hash=sha256:00\n"
+        pins = "added==1.0 \\\n    --hash=sha256:00\njoblib==7.0 \\\n    --hash=sha256:22\n"
         (stamped / name).write_text(combined((stamped / name).read_text("utf-8"), pins), "utf-8")
     edit(copy.folder / "cookiecutter.json", '  "split"', '  "region": "here",\n  "split"')
     copy.release("v0.2.0")
 
     edit(stamped / PLAIN, "# of the template\n", "# of the template, once more\n")
     copy.release("v0.10.0")
-    git(copy.folder, "tag", "v1.0.0-rc1")
+    copy.release("v1.0.0-rc1")
     git(copy.folder, "tag", "vNext")
     return copy
 
@@ -281,7 +282,7 @@ def test_the_teams_own_work_is_kept(template: Template, update: Update, tmp_path
     ("own", "named"),
     [
         ({"0003": "0002", "0004": "0003"}, "0003, 0004"),
-        ({"ab12": "0002", "cd34": "0002"}, "0003, ab12, cd34"),
+        ({"ab12": "0002", "cd34": "0002"}, "0004, ab12, cd34"),
     ],
 )
 def test_migrations_that_cannot_be_put_in_a_row_are_told(
@@ -396,6 +397,7 @@ def own_dependency(project: Path) -> None:
     )
     for name in (PINS, "model/requirements-dev.txt"):
         add(project / name, "zz-own==3.0 \\\n    --hash=sha256:11\n")
+        edit(project / name, "\njoblib==", "\njoblib==6.0.")
     commit(project, "own dependency")
 
 
@@ -411,6 +413,7 @@ def test_dependencies_are_locked_anew_where_both_sides_have_changed_them(
     pins = (project / PINS).read_text("utf-8")
     assert "\nadded==1.0 \\\n    --hash=sha256:00\n" in f"\n{pins}"
     assert pins.endswith("zz-own==3.0 \\\n    --hash=sha256:11\n# locked\n")
+    assert "\njoblib==7.0 \\\n    --hash=sha256:22\n" in pins
     assert "<<<" not in pins
     declared = (project / "model/pyproject.toml").read_text("utf-8")
     assert '    "added",\n' in declared
