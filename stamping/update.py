@@ -126,7 +126,7 @@ def tools_of(template: Path) -> Path:
 
 def commit_of(top: Path, tree: str) -> str | None:
     """The commit in the project's history that has this tree: an earlier update."""
-    lines = git(top, "rev-list", "--no-commit-header", "--format=%T %H", "HEAD").splitlines()
+    lines = git(top, "log", "--no-show-signature", "--format=%T %H").splitlines()
     return dict(line.split() for line in lines).get(tree)
 
 

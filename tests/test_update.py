@@ -409,7 +409,7 @@ def test_dependencies_are_locked_anew_where_both_sides_have_changed_them(
     calls = tmp_path / "calls"
     lock = f'echo "$@" >> {calls}; for last; do :; done; echo "# locked" >> "$last"'
     updated(update(project, uv=lock))
-    assert len(calls.read_text().splitlines()) == 7
+    assert f"-o {PINS}\n" in calls.read_text()
     pins = (project / PINS).read_text("utf-8")
     assert "\nadded==1.0 \\\n    --hash=sha256:00\n" in f"\n{pins}"
     assert pins.endswith("zz-own==3.0 \\\n    --hash=sha256:11\n# locked\n")
