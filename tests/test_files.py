@@ -152,6 +152,7 @@ model/src/model/serving/access.py
 model/src/model/serving/admission.py
 model/src/model/serving/app.py
 model/src/model/serving/batching.py
+model/src/model/serving/check.py
 model/src/model/serving/library.py
 model/src/model/serving/master.py
 model/src/model/serving/messages.py

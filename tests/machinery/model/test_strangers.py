@@ -21,6 +21,7 @@ from support import AUTHORIZATION, BODY, PATIENCE, ask, connected, eventually, s
 
 from model.artifacts.store import Store
 from model.errors import ModelError
+from model.serving.check import check
 from model.settings import Settings, load_settings
 
 OTHER = 65534
@@ -263,6 +264,7 @@ def test_mutual_tls_lets_in_who_has_a_certificate_of_ours_and_reads_them_again(
         port = server.at
         assert isinstance(port, int)
         assert call(port, ours.path, good) == 200
+        check(f"https://127.0.0.1:{port}")  # which has no certificate
         for stranger in (None, expired, foreign):
             assert call(port, ours.path, stranger) is None
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as plain:

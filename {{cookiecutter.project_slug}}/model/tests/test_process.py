@@ -18,6 +18,7 @@ from support import BODY, Server, ask, connected, eventually, serving
 
 from model.artifacts.store import Store
 from model.errors import ModelError
+from model.serving import check
 from model.serving.server import KEEPALIVE_SECONDS
 from model.serving.unix import private_socket
 
@@ -122,6 +123,33 @@ def test_a_worker_that_dies_is_replaced(store: Store, tmp_path: Path) -> None:
         os.kill(before, signal.SIGKILL)
         assert ask(server.at) == 200  # it waits in the queue until the next worker takes it
         assert before not in server.workers()
+
+
+@pytest.mark.parametrize("url", ["http+unix://run/model.sock", "http://127.0.0.1:0"])
+def test_the_check_tells_a_server_that_hangs_from_one_that_answers(
+    url: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(store, tmp_path, url) as server:
+        at = url.replace(":0", f":{server.at}").replace("run/model.sock", str(server.at))
+        monkeypatch.setenv("MODEL_URL", at)
+        check.main()
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(check, "SECONDS", 0.1)
+            with pytest.raises(SystemExit, match="timed out"):
+                check.main()
+        os.kill(worker, signal.SIGCONT)
+        check.main()
+    with pytest.raises(SystemExit, match=r"refused|No such file"):
+        check.main()
+
+
+@pytest.mark.parametrize("url", ["", "library:artifacts", "http://", "http://127.0.0.1:nothing"])
+def test_the_check_needs_the_url_of_a_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_URL", url)
+    with pytest.raises(SystemExit, match="model-check"):
+        check.main()
 
 
 def test_a_socket_that_must_not_be_taken_is_rejected(tmp_path: Path) -> None:
