@@ -12,8 +12,15 @@ from service import tables
 from service.database import Database, config
 
 
+def migrate(url: str) -> None:
+    """Make the tables, as `service migrate` does it: however long that takes."""
+    database = Database(url, limited=False)
+    database.migrate()
+    database.engine.dispose()
+
+
 def test_the_migrations_make_the_tables_and_can_be_taken_back(fresh_url: str) -> None:
-    database = Database(fresh_url)
+    database = Database(fresh_url, limited=False)
     for _ in range(2):
         assert not database.migrated()
         database.migrate()
@@ -36,9 +43,22 @@ def test_a_database_without_tables(fresh_url: str) -> None:
     assert (response.status_code, response.mimetype) == (503, "application/problem+json")
     assert service.ready().status_code == 503
     assert service.checks() == {"database": "not migrated: run `service migrate`", "model": "ok"}
-    service.database.migrate()
+    migrate(fresh_url)
     service.place()
     assert service.ready().status_code == 200
+    service.close()
+
+
+@pytest.mark.parametrize(("revision", "status"), [("a later one", 200), ("0001", 503)])
+def test_a_database_of_another_release(fresh_url: str, revision: str, status: int) -> None:
+    migrate(fresh_url)
+    service = Service(fresh_url)
+    with service.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+    assert service.ready().status_code == status
+    if status == 200:
+        migrate(fresh_url)  # which leaves it alone
+        service.place()
     service.close()
 
 

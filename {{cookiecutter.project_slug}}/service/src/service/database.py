@@ -127,14 +127,19 @@ class Database:
         return "ok"
 
     @cached_property
-    def _head(self) -> str | None:
-        return ScriptDirectory.from_config(config()).get_current_head()
+    def _earlier(self) -> set[str | None]:
+        """The revisions that lack a migration of this release; None before the first one."""
+        scripts = ScriptDirectory.from_config(config())
+        known = {each.revision for each in scripts.walk_revisions()}
+        return {None, *known} - {scripts.get_current_head()}
 
     def _migrated(self, connection: Connection) -> bool:
-        return MigrationContext.configure(connection).get_current_revision() == self._head
+        # A revision that is not known here is a later release's, which this one can work with: it
+        # does so while the later one is rolled out, or after it was rolled back (ADR 36).
+        return MigrationContext.configure(connection).get_current_revision() not in self._earlier
 
     def migrated(self) -> bool:
-        """Whether every migration of this release has been applied.
+        """Whether every migration of this release has been applied, and maybe later ones.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
@@ -143,13 +148,14 @@ class Database:
             return self._migrated(connection)
 
     def migrate(self) -> None:
-        """Apply the migrations that are missing.
+        """Apply the migrations that are missing; a later release's are left alone.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
         """
         with self.engine.begin() as connection:
-            command.upgrade(config(connection), "head")
+            if not self._migrated(connection):
+                command.upgrade(config(connection), "head")
 
 
 @contextmanager
