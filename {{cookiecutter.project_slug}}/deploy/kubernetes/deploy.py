@@ -11,6 +11,8 @@ NAME = "{{ cookiecutter.project_slug }}"
 RELEASE = Path("deploy/kubernetes/release")
 IMAGE = re.compile(r"(.+)@(sha256:[0-9a-f]{64})")
 JOB = f"{NAME}-migrate"
+ALL = f"--selector=app.kubernetes.io/name={NAME}"
+PART = "--selector=app.kubernetes.io/component="
 PATIENCE = "--timeout=10m"
 
 
@@ -18,10 +20,13 @@ def main() -> None:
     """Apply the manifests with the images that SERVICE and MODEL name; see to it that they run."""
     write_release()
     kubectl("delete", "job", JOB, "--ignore-not-found")
-    kubectl("apply", f"--kustomize={RELEASE}", "--selector=app.kubernetes.io/component=migrate")
+    kubectl("apply", f"--kustomize={RELEASE}", PART + "migrate")
     kubectl("wait", f"job/{JOB}", "--for=condition=complete", PATIENCE)
+    if "separate" in os.environ.get("OVERLAY", ""):  # its model goes first (ADR 36)
+        kubectl("apply", f"--kustomize={RELEASE}", PART + "model")
+        kubectl("rollout", "status", "deployment", PART + "model", PATIENCE)
     kubectl("apply", f"--kustomize={RELEASE}")
-    kubectl("rollout", "status", "deployment", f"--selector=app.kubernetes.io/name={NAME}", PATIENCE)
+    kubectl("rollout", "status", "deployment", ALL, PATIENCE)
     kubectl("exec", f"deployment/{NAME}", "--container=service", "--", "service", "check")
 
 

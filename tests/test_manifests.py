@@ -1,0 +1,135 @@
+"""Each test of a project's Kubernetes manifests fails on one that is wrong in its respect."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_projects import environment, on_the_bench
+
+Stamp = Callable[..., Path]
+
+BASE, SEPARATE = "base/deployment.yaml", "overlays/separate/model/deployment.yaml"
+NETWORK, SCALING = "base/network.yaml", "base/scaling.yaml"
+
+BREAKS = {
+    "they_are_valid": [
+        (BASE, "sleep: {seconds: 5}", "sleep: {second: 5}"),
+        (BASE, "restartPolicy: Always", "restartsPolicy: Always"),
+        (SCALING, "unhealthyPodEvictionPolicy", "unhealthyEvictionPolicy"),
+        (SEPARATE, "timeoutSeconds: 5", 'timeoutSeconds: "5"'),
+    ],
+    "a_container_can_do_nothing_but_its_work": [
+        (BASE, "runAsNonRoot: true", "runAsNonRoot: false"),
+        (BASE, "seccompProfile: {type: RuntimeDefault}", "seccompProfile: {type: Unconfined}"),
+        (BASE, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
+        (BASE, "drop: [ALL]", "drop: [NET_RAW]"),
+        (BASE, "automountServiceAccountToken: false", "automountServiceAccountToken: true"),
+        (BASE, "enableServiceLinks: false", "enableServiceLinks: true"),
+        (BASE, "emptyDir: {medium: Memory, sizeLimit: 1Mi}", "hostPath: {path: /run}"),
+        ("base/migrate.yaml", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
+        ("base/namespace.yaml", "restricted", "baseline"),
+    ],
+    "what_a_container_writes_is_in_memory_and_bounded": [
+        (BASE, "{medium: Memory, sizeLimit: 16Mi}", "{medium: Memory}"),
+        (SEPARATE, "medium: Memory, ", ""),
+        (BASE, "{name: tmp, mountPath: /tmp}", "{name: tmp, mountPath: /var/tmp}"),
+    ],
+    "every_container_has_its_share": [
+        (BASE, "limits: {memory: 512Mi}", "limits: {cpu: 500m}"),
+        ("base/migrate.yaml", "requests: {cpu: 100m, memory: 64Mi}", "requests: {cpu: 100m}"),
+    ],
+    "a_release_says_which_images": [
+        (BASE, "-service:unreleased", "-service:latest"),
+        (SEPARATE, "-model:unreleased", "-models:unreleased"),
+    ],
+    "no_secret_is_in_a_manifest": [
+        ("base/kustomization.yaml", "resources:", "secretGenerator: [{name: it}]\nresources:"),
+        (BASE, "API_KEYS_FILE, value: /run/secrets/api_keys", "API_KEYS, value: it"),
+    ],
+    "a_container_is_given_settings": [
+        (BASE, "GRACEFUL_TIMEOUT", "GRACE_TIMEOUT"),
+        (BASE, "value: /run/secrets/model_tokens", "value: /run/secrets/tokens"),
+        (SEPARATE, "value: /run/tls/ca.crt", "value: /run/ca.crt"),
+        (BASE, "mountPath: /run/secrets", "mountPath: /run/secret"),
+        (BASE, "{key: model_tokens, path: model_tokens}", "{key: model_tokens, path: it}"),
+    ],
+    "commands_are_there": [
+        (BASE, "command: [model-check]", "command: [model-checks]"),
+        ("base/migrate.yaml", "command: [service, migrate]", "command: [services, migrate]"),
+    ],
+    "the_sidecar_stops_nobody": [
+        (BASE, "restartPolicy: Always", "restartPolicy: Never"),
+        (BASE, "livenessProbe:\n            exec", "readinessProbe:\n            exec"),
+        (BASE, "livenessProbe:\n            exec", "startupProbe:\n            exec"),
+        (BASE, "/run/model/private/model.sock", "/run/model/model.sock"),
+        (BASE, "{name: model, mountPath: /run/model}", "{name: model, mountPath: /run/models}"),
+    ],
+    "the_service_is_ready_while_it_can_answer": [
+        (BASE, "path: /readyz", "path: /livez"),
+        (BASE, "containerPort: 8100", "containerPort: 8000"),
+    ],
+    "a_rollout_loses_no_request": [
+        (BASE, "maxUnavailable: 0", "maxUnavailable: 1"),
+        (BASE, "minReadySeconds: 10", "minReadySeconds: 10\n  replicas: 2"),
+        (BASE, "terminationGracePeriodSeconds: 40", "terminationGracePeriodSeconds: 30"),
+        (BASE, 'GRACEFUL_TIMEOUT, value: "20"', 'GRACEFUL_TIMEOUT, value: "60"'),
+        (SEPARATE, "sleep: {seconds: 5}", "sleep: {seconds: 10}"),
+    ],
+    "what_belongs_to_a_deployment_selects_its_pods": [
+        ("base/service.yaml", "component: service\n  ports", "component: model\n  ports"),
+        ("base/service.yaml", "targetPort: http", "targetPort: web"),
+        (SCALING, "container: service", "container: web"),
+        (SCALING, "kind: Deployment, name: ", "kind: Deployment, name: the-"),
+        (SCALING, "maxUnavailable: 1", "maxUnavailable: 0"),
+        (SCALING, "AlwaysAllow", "IfHealthyBudget"),
+        (SCALING, "matchLabels:\n      app.kubernetes.io/component: service", "matchLabels: {}"),
+        ("base/kustomization.yaml", "      team:", "      owner:"),
+    ],
+    "anybody_reaches_the_service_and_monitoring_its_metrics": [
+        (NETWORK, "- {port: http}", "- {port: ops}"),
+        (NETWORK, "from:\n        - namespaceSelector", "from: []\n      x:\n        - it"),
+        (NETWORK, "component: service\n  policyTypes", "component: migrate\n  policyTypes"),
+    ],
+    "the_service_alone_reaches_a_separate_model": [
+        ("overlays/separate/network.yaml", "component: service", "component: migrate"),
+        ("overlays/separate/network.yaml", "- podSelector", "- namespaceSelector"),
+        ("overlays/separate/network.yaml", "[Ingress, Egress]", "[Ingress]"),
+        ("overlays/separate/service.yaml", "-model-1:9000", "-model:9000"),
+        ("overlays/separate/service.yaml", "https://", "http://"),
+        ("overlays/separate/service.yaml", "MODEL_CLIENT_CERT", "MODEL_CLIENT_CA"),
+        ("overlays/separate/model/kustomization.yaml", 'contract: "1"', 'contract: "2"'),
+        (SEPARATE, "MODEL_SERVER_KEY", "MODEL_KEY"),
+        (SEPARATE, "exec: {command: [model-check]}", "tcpSocket: {port: https}"),
+    ],
+}
+
+
+@pytest.mark.slow
+def test_a_wrong_manifest_is_found(stamp: Stamp, tmp_path: Path) -> None:
+    project = on_the_bench(stamp(tmp_path / "out"))
+    subprocess.run(["make", "--silent", "setup"], cwd=project, env=environment(), check=True)
+
+    def check(name: str) -> "subprocess.CompletedProcess[str]":
+        command = [".venv/bin/pytest", "tests/test_kubernetes.py", "-k", name]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+
+    done = check("")
+    assert done.returncode == 0, done.stdout
+    for name, breaks in BREAKS.items():
+        for file, old, new in breaks:
+            path = project / "deploy/kubernetes" / file
+            text = path.read_text("utf-8")
+            assert old in text, (file, old)
+            path.write_text(text.replace(old, new), "utf-8")
+            done = check(name)
+            path.write_text(text, "utf-8")
+            assert done.returncode == 1, (file, old, new, done.stdout)
+            assert "CalledProcessError" not in done.stdout, done.stdout  # it could be rendered
+
+
+def test_every_test_is_tried(stamp: Stamp, tmp_path: Path) -> None:
+    text = (stamp(tmp_path) / "tests/test_kubernetes.py").read_text("utf-8")
+    names = [line.partition("(")[0] for line in text.splitlines() if line.startswith("def test_")]
+    assert len(names) == len(BREAKS)
+    assert all(any(name.startswith(f"def test_{each}") for each in BREAKS) for name in names)
