@@ -1,0 +1,88 @@
+"""What the model server measures, and who may see it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import INFER, REQUEST
+from starlette.testclient import TestClient
+from support import AUTHORIZATION, At, ask, connected, eventually, serving
+
+from model.artifacts.store import Store
+
+
+def samples(text: str) -> dict[str, float]:
+    """The value of each sample, by its name and labels."""
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def version_info(store: Store) -> str:
+    """The sample that tells the current version."""
+    return 'model_version_info{version="' + store.current() + '"}'
+
+
+def scrape(at: At) -> dict[str, float]:
+    with connected(at) as connection:
+        connection.request("GET", "/metrics", headers=AUTHORIZATION)
+        return samples(connection.getresponse().read().decode())
+
+
+def test_it_tells_batches_answers_refusals_and_the_version(
+    client: TestClient, store: Store
+) -> None:
+    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    before = samples(client.get("/metrics").text)
+    for _ in range(3):
+        assert client.post(INFER, json=REQUEST).status_code == 200
+    assert client.post(INFER, json={}).status_code == 400
+    late = {"X-Request-Timeout-Ms": "0"}
+    assert client.post(INFER, json=REQUEST, headers=late).status_code == 503
+    response = client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = samples(response.text)
+    for name, more in {
+        'http_requests_total{endpoint="infer",status="200"}': 3,
+        'http_requests_total{endpoint="infer",status="400"}': 1,
+        'http_requests_refused_total{reason="deadline"}': 1,
+        'http_requests_refused_total{reason="queue"}': 0,
+        "inference_rows_total": 3 * len(REQUEST["inputs"][0]["data"]),
+        "inference_duration_seconds_count": 3,
+    }.items():
+        assert found[name] - before.get(name, 0) == more
+    assert found['inference_queue_requests{place="loop"}'] == 0
+    assert found[version_info(store)] == 1
+    trained = store.read(store.current()).created_at.timestamp()
+    assert found["model_trained_timestamp_seconds"] == pytest.approx(trained)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    assert not list(folder.glob("model-metrics-*"))
+
+
+@pytest.mark.slow
+def test_workers_count_as_one_and_a_dead_one_counts_on(
+    store: Store, tmp_path: Path, temporary: Path
+) -> None:
+    settings = {"MODEL_WORKERS": "2"}
+    with serving(store, tmp_path, settings=settings, tolerated=("Worker (pid",)) as server:
+        assert eventually(lambda: len(server.workers()) == 2)
+        asked = 1 + sum(ask(server.at) == 200 for _ in range(20))
+        name = 'http_requests_total{endpoint="infer",status="200"}'
+        assert eventually(lambda: scrape(server.at)[name] == asked)  # each adds to it now and then
+        killed = server.workers()[0]
+        os.kill(killed, signal.SIGKILL)
+        assert eventually(lambda: len({*server.workers()} - {killed}) == 2)
+        found = scrape(server.at)
+        assert found[name] == asked
+        assert found[version_info(store)] == 1
+        assert found["process_resident_memory_bytes"] > 10e6
+        assert found["process_cpu_seconds_total"] > 0
+        assert list(temporary.glob("model-metrics-*"))
