@@ -35,6 +35,7 @@ CMD ["service", "serve"]
 
 ARG VERSION=unknown
 ARG REVISION=unknown
+ENV REVISION=${REVISION}
 LABEL org.opencontainers.image.title="{{ cookiecutter.project_slug }}-service" \
       org.opencontainers.image.vendor="{{ cookiecutter.team }}" \
       org.opencontainers.image.version="${VERSION}" \
