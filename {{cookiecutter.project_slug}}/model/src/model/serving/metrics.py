@@ -4,6 +4,7 @@ import os
 import platform
 import struct
 from collections import Counter as Answers
+from collections import deque
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from time import perf_counter, sleep
@@ -58,6 +59,7 @@ class Metrics(Collector):
     def __init__(self, manifest: Manifest, revision: str = "unknown") -> None:
         registry = self._registry = CollectorRegistry()
         self._answers = Answers[tuple[str, int]]()
+        self._batches = deque[tuple[float, int]]()
         self._requests = Counter(
             "http_requests_total", "Requests answered", ["endpoint", "status"], registry=registry
         )
@@ -110,10 +112,16 @@ class Metrics(Collector):
         self._answers[endpoint, status] += 1
 
     def flush(self) -> None:
-        """Add what was counted since the last time; each by itself would cost a request 2 %."""
+        """Add what was measured since the last time; at once it would cost each request 3 %."""
         for labels, count in self._answers.items():
             self._requests.labels(*labels).inc(count)
         self._answers.clear()
+        rows = 0
+        while self._batches:  # to which the thread may add
+            seconds, size = self._batches.popleft()
+            self._seconds.observe(seconds)
+            rows += size
+        self._rows.inc(rows)
 
     def refused(self, reason: str) -> None:
         """Count a request, or a connection, that was refused."""
@@ -127,8 +135,7 @@ class Metrics(Collector):
             try:
                 return predict(columns)
             finally:
-                self._seconds.observe(perf_counter() - start)
-                self._rows.inc(row_count(columns))
+                self._batches.append((perf_counter() - start, row_count(columns)))
 
         return observed
 
