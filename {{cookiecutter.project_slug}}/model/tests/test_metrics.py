@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import INFER, REQUEST
 from starlette.testclient import TestClient
-from support import AUTHORIZATION, At, ask, connected, eventually, serving
+from support import AUTHORIZATION, Connection, ask, connected, eventually, serving
 
 from model.artifacts.store import Store
 
@@ -24,10 +24,10 @@ def version_info(store: Store) -> str:
     return 'model_version_info{version="' + store.current() + '"}'
 
 
-def scrape(at: At) -> dict[str, float]:
-    with connected(at) as connection:
-        connection.request("GET", "/metrics", headers=AUTHORIZATION)
-        return samples(connection.getresponse().read().decode())
+def scrape(connection: Connection) -> dict[str, float]:
+    """What the worker at the other end knows."""
+    connection.request("GET", "/metrics", headers=AUTHORIZATION)
+    return samples(connection.getresponse().read().decode())
 
 
 def test_it_tells_batches_answers_refusals_and_the_version(
@@ -68,21 +68,26 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.mark.slow
-def test_workers_count_as_one_and_a_dead_one_counts_on(
-    store: Store, tmp_path: Path, temporary: Path
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_count_as_one_and_one_that_ends_counts_on(
+    number: int, store: Store, tmp_path: Path, temporary: Path
 ) -> None:
+    name = 'http_requests_total{endpoint="infer",status="200"}'
     settings = {"MODEL_WORKERS": "2"}
     with serving(store, tmp_path, settings=settings, tolerated=("Worker (pid",)) as server:
         assert eventually(lambda: len(server.workers()) == 2)
         asked = 1 + sum(ask(server.at) == 200 for _ in range(20))
-        name = 'http_requests_total{endpoint="infer",status="200"}'
-        assert eventually(lambda: scrape(server.at)[name] == asked)  # each adds to it now and then
-        killed = server.workers()[0]
-        os.kill(killed, signal.SIGKILL)
-        assert eventually(lambda: len({*server.workers()} - {killed}) == 2)
-        found = scrape(server.at)
+        with connected(server.at) as connection:  # to one of them
+            assert eventually(lambda: scrape(connection)[name] == asked)
+        ended = server.workers()[0]
+        os.kill(ended, number)
+        assert eventually(lambda: len({*server.workers()} - {ended}) == 2)
+        with connected(server.at) as connection:
+            found = scrape(connection)
         assert found[name] == asked
         assert found[version_info(store)] == 1
         assert found["process_resident_memory_bytes"] > 10e6
         assert found["process_cpu_seconds_total"] > 0
-        assert list(temporary.glob("model-metrics-*"))
+        (shared,) = temporary.glob("model-metrics-*")
+        assert list(shared.glob(f"counter_{ended}.db"))
+        assert not list(shared.glob(f"gauge_live*_{ended}.db"))
