@@ -1,4 +1,4 @@
-"""`make deploy`: two images, by their digests, to Kubernetes: migrate, roll out, check."""
+"""`make deploy`: two images, by their digests, to Kubernetes: migrate, then roll out."""
 
 import os
 import re
@@ -27,7 +27,6 @@ def main() -> None:
         kubectl("rollout", "status", "deployment", PART + "model", PATIENCE)
     kubectl("apply", f"--kustomize={RELEASE}")
     kubectl("rollout", "status", "deployment", ALL, PATIENCE)
-    kubectl("exec", f"deployment/{NAME}", "--container=service", "--", "service", "check")
 
 
 def write_release() -> None:
