@@ -501,12 +501,16 @@ def test_a_template_without_the_recorded_version_is_refused(
 @pytest.mark.slow
 def test_each_version_has_its_own_tools(update: Update, tmp_path: Path) -> None:
     copy = copy_of_the_template(tmp_path / "template")
+    made = [tmp_path / "of the old", tmp_path / "of the new"]
+    edit(copy.folder / "Makefile", "\t@touch $@\n", f"\t@touch $@ '{made[0]}'\n")
     copy.release("v0.1.0")
+    edit(copy.folder / "Makefile", str(made[0]), str(made[1]))
     add(copy.folder / "requirements.txt", "# moved\n")
     add(copy.stamped / PLAIN, "# of the template\n")
     copy.release("v0.2.0")
     project = copy.stamp(tmp_path / "out", "v0.1.0")
     updated(update(project, source=str(copy.folder)))
+    assert all(path.exists() for path in made)
     assert (project / PLAIN).read_text("utf-8").endswith("# of the template\n")
 
 
