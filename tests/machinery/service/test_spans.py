@@ -124,7 +124,7 @@ def test_failures_are_marked(service: Service, found: Any) -> None:
 def test_probes_have_no_spans_and_no_span_stays_current(service: Service, found: Any) -> None:
     for path in ("/livez", "/readyz", "/nowhere", f"{PATH}/1"):
         service.client.get(path, headers={"traceparent": PARENT})
-        assert not trace.get_current_span().is_recording()
+        assert trace.get_current_span() is trace.INVALID_SPAN
     assert set(found()) == {"GET unknown", f"GET {PATH}/<id:id>"}
 
 

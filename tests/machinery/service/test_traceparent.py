@@ -19,7 +19,7 @@ def headers(draw: st.DrawFn) -> str:
         start = draw(st.sampled_from([0, 2, 3, 35, 36, 52, 53, 55]))
         end = start + draw(st.sampled_from([0, 1, 2, 16, 32]))
         text = text[:start] + draw(st.sampled_from(PIECES)) + text[end:]
-    return text
+    return text + draw(st.sampled_from(["", "-", "-more", "more"]))
 
 
 @given(headers())

@@ -4,6 +4,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -19,33 +20,48 @@ from service.predictors import PredictorError
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-@pytest.fixture
-def sentry() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The DSN of a server that takes reports, and those that it has taken."""
-    taken: list[dict[str, Any]] = []
+class Sentry(HTTPServer):
+    """A server that takes reports, once it serves.
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = zlib.decompress(body, wbits=31)
-            _, item, payload, *_ = body.split(b"\n")  # an envelope
-            assert json.loads(item)["type"] == "event"
-            taken.append(json.loads(payload))
-            self.send_response(200)
-            self.end_headers()
+    Attributes:
+        dsn: where it is.
+        taken: the reports.
+    """
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.dsn = f"http://key@127.0.0.1:{self.server_port}/1"
+        self.taken: list[dict[str, Any]] = []
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Take what is sent, and what has been sent before."""
+        thread = Thread(target=self.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"http://key@127.0.0.1:{server.server_port}/1", taken
+            yield
         finally:
-            server.shutdown()
+            self.shutdown()
             thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Takes one report."""
+
+    server: Sentry
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = zlib.decompress(body, wbits=31)
+        _, item, payload, *_ = body.split(b"\n")  # an envelope
+        assert json.loads(item)["type"] == "event"
+        self.server.taken.append(json.loads(payload))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 def keys_of(value: object) -> set[str]:
@@ -57,11 +73,11 @@ def keys_of(value: object) -> set[str]:
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_an_error_of_the_service_is_reported_without_its_caller(
-    service: Service, sentry: tuple[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dsn, taken = sentry
     monkeypatch.setenv("SENTRY_RELEASE", "1.2.3")
-    service.restart(sentry_dsn=dsn)
+    sentry = Sentry()
+    service.restart(sentry_dsn=sentry.dsn)
     service.post({"nobody": 1})
     service.predictor.error = PredictorError("timeout", "the fallback answers")
     service.post(NEW)
@@ -72,8 +88,9 @@ def test_an_error_of_the_service_is_reported_without_its_caller(
         "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
     }
     assert service.post(NEW, headers=headers).status_code == 500
-    sentry_sdk.flush()
-    (report,) = taken
+    with sentry, sentry.serving():
+        sentry_sdk.flush()
+    (report,) = sentry.taken
     (error,) = report["exception"]["values"]
     assert (error["type"], error["value"]) == ("RuntimeError", "the cause")
     assert error["stacktrace"]["frames"][-1]["function"] == "check"
