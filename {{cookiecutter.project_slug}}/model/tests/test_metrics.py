@@ -78,7 +78,7 @@ def test_workers_count_as_one_and_one_that_ends_counts_on(
         assert eventually(lambda: len(server.workers()) == 2)
         asked = 1 + sum(ask(server.at) == 200 for _ in range(20))
         with connected(server.at) as connection:  # to one of them
-            assert eventually(lambda: scrape(connection)[name] == asked)
+            assert eventually(lambda: scrape(connection).get(name) == asked)
         ended = server.workers()[0]
         os.kill(ended, number)
         assert eventually(lambda: len({*server.workers()} - {ended}) == 2)
