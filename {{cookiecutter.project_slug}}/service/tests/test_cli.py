@@ -32,6 +32,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
+def test_migrating_waits_for_a_database_that_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/later/service.db"
+    (tmp_path / "later").write_text("no folder yet")
+    status, _, message = run(url, "migrate")
+    assert (status, "cannot be used" in message) == (1, True)
+
+    def start(seconds: float) -> None:
+        (tmp_path / "later").unlink()
+
+    monkeypatch.setattr(cli, "sleep", start)
+    assert run(url, "migrate", "--wait=60")[0] == 0
+
+
 def test_migrate(fresh_url: str, run: Run) -> None:
     for _ in range(2):
         assert run(fresh_url, "migrate") == (0, "The database is up to date.\n", "")
