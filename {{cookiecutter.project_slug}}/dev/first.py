@@ -2,31 +2,11 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 from contract import TARGET, Inputs, examples
 from demo import PLURAL, post
-from pair import DIRECT
-
-READY_WITHIN_SECONDS = 120.0
-
-
-def wait_until_ready(url: str) -> None:
-    """Return once the product answers with its model; exit with what is wrong if it does not."""
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    reason = ""
-    while time.monotonic() < deadline:
-        try:
-            with DIRECT.open(f"{url}/readyz", timeout=5) as answer:
-                found = json.load(answer)
-            if found["model"] == "ok":
-                return
-            reason = "the model does not answer"
-        except OSError as error:
-            reason = str(error)
-        time.sleep(0.2)
-    sys.exit(f"{url}: not ready after {READY_WITHIN_SECONDS:.0f} s: {reason}")
+from pair import wait_until_ready
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
@@ -76,7 +76,7 @@ class Pair:
             if here:
                 self._start("model", "model/.venv/bin/model", "serve")
             self._start("service", f"{venv}/bin/service", "serve")
-            self._wait_until_ready()
+            wait_until_ready(self.url, self._check)
         except BaseException:
             self.stop()
             raise
@@ -160,22 +160,29 @@ class Pair:
             if process.poll() is not None:
                 sys.exit(f"the {name} process has ended with status {process.returncode}")
 
-    def _wait_until_ready(self) -> None:
-        reason = "no answer"
-        deadline = time.monotonic() + READY_WITHIN_SECONDS
-        while time.monotonic() < deadline:
-            self._check()
-            try:
-                with DIRECT.open(f"{self.url}/readyz", timeout=5) as answer:
-                    if json.load(answer)["model"] == "ok":
-                        return
-                    reason = "the model does not answer"
-            except urllib.error.HTTPError as error:
-                reason = error.read().decode(errors="replace")
-            except OSError as error:
-                reason = str(error)
-            time.sleep(0.1)
-        sys.exit(f"not ready after {READY_WITHIN_SECONDS:.0f} s: {reason}")
+
+def wait_until_ready(url: str, check: Callable[[], None] = lambda: None) -> None:
+    """Return once the product there answers by its model; exit with what is wrong if it does not.
+
+    Args:
+        url: of the service.
+        check: called again and again meanwhile; may exit.
+    """
+    reason = "no answer"
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        check()
+        try:
+            with DIRECT.open(f"{url}/readyz", timeout=5) as answer:
+                if json.load(answer)["model"] == "ok":
+                    return
+                reason = "the model does not answer"
+        except urllib.error.HTTPError as error:
+            reason = error.read().decode(errors="replace")
+        except OSError as error:
+            reason = str(error)
+        time.sleep(0.1)
+    sys.exit(f"not ready after {READY_WITHIN_SECONDS:.0f} s: {reason}")
 
 
 def stop_on_signals() -> None:
