@@ -77,12 +77,13 @@ def image(unit: str) -> str:
 
 
 def find_tool() -> str:
-    """The tool that works here, BUILDER before all others; docker's client alone does not."""
-    for name in filter(None, [os.environ.get("BUILDER"), *BUILD]):
+    """The first tool that works here, or BUILDER alone; a docker without its engine does not."""
+    names = [name for name in BUILD if os.environ.get("BUILDER") in (None, "", name)]
+    for name in names:
         with suppress(OSError):
             if not subprocess.run([name, "info"], check=False, capture_output=True).returncode:
                 return name
-    sys.exit("images: none of docker, podman and buildah works here")
+    sys.exit(f"images: {', '.join(names) or 'BUILDER'}: does not work here; try {', '.join(BUILD)}")
 
 
 def commit() -> list[str]:
