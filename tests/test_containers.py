@@ -170,7 +170,9 @@ def test_an_image_holds_what_it_runs_and_no_more(stack: Stack) -> None:
         look = ["run", "--rm", "--network=none", image, "sh", "-c"]
         own = "find /app ! -user root -o ! -type l -perm /022 | head"
         assert stack.engine(*look, own) == ""
-        tools = "for each in pip uv gcc cc; do command -v $each && exit; done; python -c 'import pip'"
+        tools = (
+            "for each in pip uv gcc cc; do command -v $each && exit; done; python -c 'import pip'"
+        )
         with pytest.raises(AssertionError, match="No module named 'pip'"):
             stack.engine(*look, tools)
         compiled = "find /app/code /app/.venv -name '*.py' | wc -l; find /app -name '*.pyc' | wc -l"

@@ -341,18 +341,18 @@ def test_every_direct_dependency_is_pinned_wherever_it_is_installed(
     stamp: Stamp, tmp_path: Path
 ) -> None:
     project = stamp(tmp_path)
-    declared = {
-        unit: {
-            re.split(r"[\[>=<]", each)[0]
-            for each in tomllib.loads((project / unit / "pyproject.toml").read_text("utf-8"))[
-                "project"
-            ]["dependencies"]
-        }
-        for unit in ("contract", "service", "model")
-    }
-    for unit, names in declared.items():
-        pinned = (project / unit / "requirements.txt").read_text("utf-8")
-        for name in (names | declared["contract"]) - {"contract"}:
+    declared: dict[str, list[str]] = {}
+    for unit in ("contract", "service", "model"):
+        told = tomllib.loads((project / unit / "pyproject.toml").read_text("utf-8"))["project"]
+        training = told["optional-dependencies"].get("training", [])
+        declared[f"{unit}/requirements.txt"] = [*told["dependencies"], *training]
+        if training:
+            declared[f"{unit}/requirements-serving.txt"] = told["dependencies"]
+    contract = declared["contract/requirements.txt"]
+    for path, needed in declared.items():
+        pinned = (project / path).read_text("utf-8")
+        names = {re.split(r"[\[>=<]", each)[0] for each in (*needed, *contract)}
+        for name in names - {"contract"}:
             assert re.search(
                 rf"^{name}(\[.*\])?==[0-9.a-z]+( ; python_[^']+'[0-9.]+')? \\$", pinned, re.M
-            ), (unit, name)
+            ), (path, name)

@@ -187,11 +187,11 @@ def project_of(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 
 def require(project: Path, *packages: str) -> None:
-    """Add packages to the model's dependencies, as the project's README says."""
+    """Add packages to what the model is trained with, as the project's README says."""
     declared = project / "model/pyproject.toml"
     missing = [each for each in packages if each not in declared.read_text("utf-8")]
     if missing:
-        add(declared, "dependencies = [", *(f'  "{each}",' for each in missing))
+        add(declared, "training = [", *(f'  "{each}",' for each in missing))
         run(project, "make lock setup")
 
 

@@ -222,7 +222,7 @@ def judged(project: Path) -> None:
 
 
 def dependency(project: Path) -> None:
-    add(project / "model/pyproject.toml", '  "structlog>=25",', '  "tabulate>=0.9",')
+    add(project / "model/pyproject.toml", '  "threadpoolctl>=3.6",', '  "tabulate>=0.9",')
 
 
 RECIPES: dict[str, Callable[[Path], None]] = {
