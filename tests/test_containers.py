@@ -1,10 +1,12 @@
 """The default project in containers: its images, the pair by compose, and rolling updates."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from balancer import balanced
 from conftest import reserved_port
 from containers import PYTHON, Engine, engine, run
@@ -22,6 +25,7 @@ Stamp = Callable[..., Path]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("containers")]
 NAME = "order-wait-times"
 MEGABYTE = 1_000_000
+MANIFESTS = ("oci.image.manifest.v1", "docker.distribution.manifest.v2")
 ASK = """
 import socket
 with socket.socket(socket.AF_UNIX) as caller:
@@ -205,6 +209,43 @@ def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> 
         assert stack.inspect(f"{NAME}-{unit}:again", ".RootFS.Layers") == first
 
 
+def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) -> None:
+    with registry(tmp_path) as host:
+        names = {"REGISTRY": f"{host}/orders/", "TAG": stack.tag}
+        for unit in ("service", "model"):
+            stack.engine("tag", stack.image(unit), f"{names['REGISTRY']}{stack.image(unit)}")
+        flags = "--tls-verify=false" if stack.engine.name == "podman" else ""
+        make(stack.project, "push", PUSH_FLAGS=flags, **names, **stack.engine.environment)
+        release = (stack.project / "build/release.env").read_text()
+        images = dict(line.split("=", 1) for line in release.splitlines())
+        for unit, image in (("service", images["SERVICE"]), ("model", images["MODEL"])):
+            manifest = f"http://{host}/v2/orders/{NAME}-{unit}/manifests/{stack.tag}"
+            kinds = ", ".join(f"application/vnd.{each}+json" for each in MANIFESTS)
+            digest = httpx.head(manifest, headers={"Accept": kinds}).headers[
+                "docker-content-digest"
+            ]
+            assert image == f"{host}/orders/{NAME}-{unit}@{digest}"
+    told = tmp_path / "kubectl"
+    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n')
+    told.chmod(0o755)
+    make(stack.project, "deploy", KUBECTL=str(told), **images)
+    calls = [line.split(" ", 1)[1] for line in (tmp_path / "calls").read_text().splitlines()]
+    applied = "apply --kustomize=deploy/kubernetes/release"
+    assert [call for call in calls if call.startswith("apply")] == [
+        f"{applied} --selector=app.kubernetes.io/component=migrate",
+        applied,
+    ]
+    assert calls[-1].startswith("rollout status deployment")
+    rendered = run(
+        *(".venv/bin/kubectl", "kustomize", "deploy/kubernetes/release"), cwd=stack.project
+    )
+    assert set(re.findall(r"image: (.+)", rendered)) == set(images.values())
+    with pytest.raises(AssertionError, match=r"MODEL: say which image"):
+        make(
+            stack.project, "deploy", KUBECTL=str(told), SERVICE=images["SERVICE"], MODEL="x:latest"
+        )
+
+
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)
 def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
     """Ten times each, under 100 requests a second, as Kubernetes does it.
@@ -268,6 +309,68 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
     assert by.count("model") > len(sent) / 2
 
 
+@pytest.mark.parametrize("stack", ["podman"], indirect=True)
+def test_the_pod_of_the_manifests_answers_by_its_sidecar(stack: Stack, tmp_path: Path) -> None:
+    """What podman does not know of Kubernetes is taken out: sidecars, probes, hooks."""
+    base = (".venv/bin/kubectl", "kustomize", "deploy/kubernetes/base")
+    objects = list(yaml.safe_load_all(run(*base, cwd=stack.project)))
+    files = (stack.project / "deploy/secrets").iterdir()
+    content = {each.name: b64encode(each.read_bytes()).decode() for each in files}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "data": content}
+    job, deployment = (
+        next(each for each in objects if each["kind"] == kind) for kind in ("Job", "Deployment")
+    )
+    with played(stack, tmp_path / "job.yaml", secret, pod_of(job, stack.tag)) as container:
+        assert stack.engine("wait", container("migrate")).strip() == "0"
+    pod = pod_of(deployment, stack.tag)
+    with played(stack, tmp_path / "pod.yaml", secret, pod) as container:
+        network = f'(index .NetworkSettings.Networks "{NAME}_data")'
+        infra = stack.inspect(container("service"), ".HostConfig.NetworkMode").partition(":")[2]
+        host = stack.inspect(infra, network)["IPAddress"]
+        wait_until_ready(f"http://{host}:8000", with_model=True)
+        key = (stack.project / "deploy/secrets/api_key").read_text().strip()
+        placed = httpx.post(
+            f"http://{host}:8000/orders",
+            json={"hour": 11.9, "day": "Thu", "distance": 3.15, "items": 4},
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        assert placed.json()["metadata"]["served_by"] == "model", placed.text
+        stack.engine("exec", container("model"), "model-check")
+        assert httpx.get(f"http://{host}:8100/metrics").status_code == 200
+
+
+def pod_of(owner: dict[str, Any], tag: str) -> dict[str, Any]:
+    """The Pod that a Deployment or a Job makes, as far as podman can run it."""
+    template = owner["spec"]["template"]
+    spec = template["spec"]
+    spec["containers"] = [*spec.pop("initContainers", []), *spec["containers"]]
+    spec.pop("topologySpreadConstraints", None)
+    for container in spec["containers"]:
+        for name in ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports"):
+            container.pop(name, None)
+        container.pop("restartPolicy", None)
+        container["image"] = container["image"].replace(":unreleased", f":{tag}")
+    for volume in spec["volumes"]:
+        if "secret" in volume:
+            volume["secret"]["optional"] = False  # without which podman 4.3 panics
+    metadata = {**template["metadata"], "name": f"played-{owner['metadata']['name']}"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+@contextmanager
+def played(stack: Stack, path: Path, *objects: dict[str, Any]) -> Iterator[Callable[[str], str]]:
+    """Objects run by podman; gives the name of a container of theirs."""
+    path.write_text(yaml.safe_dump_all(objects))
+    try:
+        stack.engine("kube", "play", f"--network={NAME}_data", path)
+        yield lambda container: f"{objects[-1]['metadata']['name']}-{container}"
+    finally:
+        stack.engine("kube", "down", path)
+        stack.engine("secret", "rm", NAME)
+        volumes = (each["name"] for each in objects[-1]["spec"]["volumes"])
+        stack.engine("volume", "rm", "--force", NAME, *volumes)
+
+
 def wait_until_ready(url: str, with_model: bool = False) -> None:
     """Return once the service there is ready."""
     wait_until_answers(f"{url}/readyz", '"model":"ok"' if with_model else "")
@@ -286,6 +389,26 @@ def wait_until_answers(url: str, text: str = "") -> None:
             found = repr(error)
         assert time.monotonic() < deadline, f"{url}: {found}"
         time.sleep(0.1)
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Where a registry runs, Debian's."""
+    with reserved_port() as port:
+        address = f"127.0.0.1:{port}"
+        config = folder / "registry.yml"
+        config.write_text(
+            f"version: 0.1\nhttp: {{addr: {address}}}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+        )
+        with subprocess.Popen(
+            ["docker-registry", "serve", config], stderr=subprocess.DEVNULL
+        ) as server:
+            try:
+                wait_until_answers(f"http://{address}/v2/")
+                yield address
+            finally:
+                server.kill()
 
 
 @contextmanager
