@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -312,20 +311,20 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
 
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)
 def test_the_pod_of_the_manifests_answers_by_its_sidecar(stack: Stack, tmp_path: Path) -> None:
-    """What podman does not know of Kubernetes is taken out: sidecars, probes, hooks."""
+    """What podman 4.3 does not know of Kubernetes is taken out: sidecars, probes, hooks, Secrets."""
     base = (".venv/bin/kubectl", "kustomize", "deploy/kubernetes/base")
     objects = list(yaml.safe_load_all(run(*base, cwd=stack.project)))
-    files = (stack.project / "deploy/secrets").iterdir()
-    content = {each.name: b64encode(each.read_bytes()).decode() for each in files}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "data": content}
     job, deployment = (
         next(each for each in objects if each["kind"] == kind) for kind in ("Job", "Deployment")
     )
-    with played(stack, tmp_path / "job.yaml", secret, pod_of(job, stack.tag)) as container:
+    secrets = tmp_path / "secrets"
+    shutil.copytree(stack.project / "deploy/secrets", secrets)
+    secrets.chmod(0o755)  # for the containers' user
+    with played(stack, tmp_path / "job.yaml", pod_of(job, stack.tag, secrets)) as container:
         status = stack.engine("wait", container("migrate")).strip()
         assert status == "0", stack.engine("logs", container("migrate"))
-    pod = pod_of(deployment, stack.tag)
-    with played(stack, tmp_path / "pod.yaml", secret, pod) as container:
+    pod = pod_of(deployment, stack.tag, secrets)
+    with played(stack, tmp_path / "pod.yaml", pod) as container:
         network = f'(index .NetworkSettings.Networks "{NAME}_data")'
         infra = stack.inspect(container("service"), ".HostConfig.NetworkMode").partition(":")[2]
         host = stack.inspect(infra, network)["IPAddress"]
@@ -341,7 +340,7 @@ def test_the_pod_of_the_manifests_answers_by_its_sidecar(stack: Stack, tmp_path:
         assert httpx.get(f"http://{host}:8100/metrics").status_code == 200
 
 
-def pod_of(owner: dict[str, Any], tag: str) -> dict[str, Any]:
+def pod_of(owner: dict[str, Any], tag: str, secrets: Path) -> dict[str, Any]:
     """The Pod that a Deployment or a Job makes, as far as podman can run it."""
     template = owner["spec"]["template"]
     spec = template["spec"]
@@ -353,24 +352,23 @@ def pod_of(owner: dict[str, Any], tag: str) -> dict[str, Any]:
         container.pop("restartPolicy", None)
         container["image"] = container["image"].replace(":unreleased", f":{tag}")
     for volume in spec["volumes"]:
-        if "secret" in volume:
-            volume["secret"]["optional"] = False  # without which podman 4.3 panics
+        if volume.pop("secret", None):
+            volume["hostPath"] = {"path": str(secrets), "type": "Directory"}
     metadata = {**template["metadata"], "name": f"played-{owner['metadata']['name']}"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 @contextmanager
-def played(stack: Stack, path: Path, *objects: dict[str, Any]) -> Iterator[Callable[[str], str]]:
-    """Objects run by podman; gives the name of a container of theirs."""
-    path.write_text(yaml.safe_dump_all(objects))
+def played(stack: Stack, path: Path, pod: dict[str, Any]) -> Iterator[Callable[[str], str]]:
+    """A Pod run by podman; gives the name of a container of it."""
+    path.write_text(yaml.safe_dump(pod))
     try:
         stack.engine("kube", "play", f"--network={NAME}_data", path)
-        yield lambda container: f"{objects[-1]['metadata']['name']}-{container}"
+        yield lambda container: f"{pod['metadata']['name']}-{container}"
     finally:
         stack.engine("kube", "down", path)
-        stack.engine("secret", "rm", NAME)
-        volumes = (each["name"] for each in objects[-1]["spec"]["volumes"])
-        stack.engine("volume", "rm", "--force", NAME, *volumes)
+        folders = (each["name"] for each in pod["spec"]["volumes"] if "emptyDir" in each)
+        stack.engine("volume", "rm", "--force", *folders)
 
 
 def wait_until_ready(url: str, with_model: bool = False) -> None:
