@@ -311,7 +311,7 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
 
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)
 def test_the_pod_of_the_manifests_answers_by_its_sidecar(stack: Stack, tmp_path: Path) -> None:
-    """What podman 4.3 does not know of Kubernetes is taken out: sidecars, probes, hooks, Secrets."""
+    """What podman 4.3 does not know of Kubernetes is taken out: sidecars, probes, Secrets."""
     base = (".venv/bin/kubectl", "kustomize", "deploy/kubernetes/base")
     objects = list(yaml.safe_load_all(run(*base, cwd=stack.project)))
     job, deployment = (
