@@ -41,6 +41,13 @@ class StampFailed(Exception):
     """The answers were rejected; the message is all that was printed."""
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail if tests of a group would run in several workers at once."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        grouped = [each for each in session.items if each.get_closest_marker("xdist_group")]
+        assert all("@" in each.nodeid for each in grouped), "pytest-xdist does not group tests"
+
+
 @pytest.fixture(scope="session")
 def stamp(tmp_path_factory: pytest.TempPathFactory) -> Stamp:
     """Stamps projects out, untouched by the cookiecutter settings of whoever runs the tests."""
