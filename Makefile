@@ -52,7 +52,8 @@ lock: .venv/ready ## pin what the pyproject.toml files ask for, the stamped-out 
 	rm -rf build/order-wait-times
 	.venv/bin/cookiecutter . --no-input -o build
 	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv UPGRADE=$(UPGRADE) lock
-	for file in requirements.txt requirements-uv.txt $(UNITS:%=%/requirements.txt) $(UNITS:%=%/requirements-dev.txt); do \
+	for file in requirements.txt requirements-uv.txt $(UNITS:%=%/requirements.txt) $(UNITS:%=%/requirements-dev.txt) \
+	  model/requirements-serving.txt service/requirements-extras.txt; do \
 	  cp build/order-wait-times/$$file "$(STAMPED)/$$file" || exit 1; done
 	$(MAKE) -C benchmarks UPGRADE=$(UPGRADE) lock
 

@@ -6,6 +6,8 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,7 +23,10 @@ MODEL_URLS = {
     "unix": "http+unix://run/bench.sock",
     "http": "http://127.0.0.1:{port}",
     "library": f"library:{STORES[OURS]}",
+    "traced": "http+unix://run/bench.sock",
 }
+TRACED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+"""Of the way `traced`: one trace in a hundred is recorded."""
 DATABASES = ("sqlite", "postgresql")
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 FALLBACKS = re.compile(r'^predictions_total\{.*served_by="fallback".*\} (\S+)$', re.MULTILINE)
@@ -44,6 +49,25 @@ def database(kind: str) -> Iterator[str]:
         yield urlunsplit(urlsplit(POSTGRES)._replace(path=f"/{name}"))
     finally:
         run_command(*script, "drop", POSTGRES, name)
+
+
+@contextmanager
+def collector() -> Iterator[str]:
+    """The address of a server that takes spans and forgets them, for as long as the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @contextmanager
@@ -71,6 +95,9 @@ def started(way: str, database_url: str, workers: int, ops_port: int) -> Iterato
     target = Target(f"http://127.0.0.1:{port}/orders", {}, bodies)
     expected = sample(history_predictions())
     with ExitStack() as stack:
+        if way == "traced":
+            settings |= TRACED
+            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = stack.enter_context(collector())
         if way != "library":
             stack.enter_context(running(f"pair-{way}-model", [MODEL, "serve"], settings, PROJECT))
         command = [service, "serve"]

@@ -37,12 +37,14 @@ contract/src/contract/py.typed
 contract/src/contract/signature.py
 contract/src/contract/tensors.py
 contract/src/contract/timezone.py
+contract/src/contract/tracing.py
 contract/src/contract/types.py
 contract/tests/strategies.py
 contract/tests/test_features.py
 contract/tests/test_golden.py
 contract/tests/test_names.py
 contract/tests/test_tensors.py
+contract/tests/test_tracing.py
 contract/tests/test_types.py
 data/README.md
 data/history.csv
@@ -125,6 +127,7 @@ docs/adr/0033-images.md
 docs/adr/0034-a-model-server-without-a-network.md
 docs/adr/0035-the-model-server-is-a-native-sidecar.md
 docs/adr/0036-what-is-deployed-before-what.md
+docs/adr/0038-tracing.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/threat-model.md
@@ -209,6 +212,7 @@ requirements-uv.txt
 requirements.txt
 service/pyproject.toml
 service/requirements-dev.txt
+service/requirements-extras.txt
 service/requirements.txt
 service/src/service/__init__.py
 service/src/service/access.py
@@ -245,6 +249,7 @@ service/src/service/predictors/messages.py
 service/src/service/predictors/open_inference.py
 service/src/service/predictors/port.py
 service/src/service/py.typed
+service/src/service/reports.py
 service/src/service/schemas.py
 service/src/service/server/__init__.py
 service/src/service/server/answers.py
@@ -256,8 +261,10 @@ service/src/service/server/request.py
 service/src/service/server/worker.py
 service/src/service/server/wsgi.py
 service/src/service/settings.py
+service/src/service/spans.py
 service/src/service/tables.py
 service/src/service/telemetry.py
+service/src/service/tracing.py
 service/src/service/use_cases.py
 service/tests/conftest.py
 service/tests/support.py
@@ -272,9 +279,11 @@ service/tests/test_health.py
 service/tests/test_idempotency.py
 service/tests/test_ops.py
 service/tests/test_predictors.py
+service/tests/test_reports.py
 service/tests/test_server.py
 service/tests/test_settings.py
 service/tests/test_telemetry.py
+service/tests/test_tracing.py
 tests/conftest.py
 tests/test_chaos.py
 tests/test_deployments.py
@@ -283,6 +292,7 @@ tests/test_kubernetes.py
 tests/test_learning.py
 tests/test_pair.py
 tests/test_privacy.py
+tests/test_tracing.py
 tests/test_walls.py
 """
 

@@ -29,8 +29,11 @@ ALIKE = {
     "test_job.py",
     "test_logs.py",
     "test_open_inference.py",
+    "test_reporting.py",
     "test_serving.py",
+    "test_spans.py",
     "test_strangers.py",
+    "test_traceparent.py",
     "test_worker.py",
 }
 """Suites that take long and do not depend on the answers; the default project runs them."""

@@ -21,7 +21,7 @@ compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## the pair and
 compose-down: ## stop them; their data stays
 	@$(COMPOSE) --file deploy/compose.yaml down
 
-images: model/.venv/ready .venv/ready ## build both images, the model's with its current version
+images: model/.venv/ready .venv/ready ## [EXTRAS=1]: build both images, the model's with its current version
 	@model/.venv/bin/python deploy/images/images.py build
 
 scan: audit ## [GRYPE=grype]: known vulnerabilities of what both images hold

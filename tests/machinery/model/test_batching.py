@@ -14,7 +14,7 @@ from model.columns import Columns
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.serving.admission import Overloaded
-from model.serving.batching import LOOP_SECONDS, THREAD_ROWS, Batcher, Speed
+from model.serving.batching import LOOP_SECONDS, THREAD_ROWS, Batch, Batcher, Speed
 
 pytestmark = pytest.mark.anyio
 BAD = -1.0
@@ -85,6 +85,21 @@ async def test_requests_that_wait_are_predicted_together(model: FakeModel, slow:
     assert await first == [[1]]
     assert await others == [[2], [3, 4], [5]]
     assert model.calls == [1, 4]
+
+
+async def test_a_request_learns_of_its_batch(model: FakeModel, slow: Batcher) -> None:
+    first = asyncio.create_task(predict(slow, rows(1)))
+    await model.called(1)
+    batch = Batch(monotonic())
+    traced = asyncio.create_task(slow.predict(rows(2, 3), inf, batch))
+    other = asyncio.create_task(predict(slow, rows(4)))
+    await asyncio.sleep(0)
+    model.go.release(2)
+    await asyncio.gather(first, traced, other)
+    told = batch.parameters()
+    assert told.pop("batch_rows") == 3
+    assert set(told) == {"batch_queue_ms", "batch_compute_ms"}
+    assert min(told.values()) >= 0
 
 
 async def test_nothing_is_predicted_for_a_caller_who_left(model: FakeModel, slow: Batcher) -> None:

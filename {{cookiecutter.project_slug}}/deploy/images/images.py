@@ -34,8 +34,9 @@ def build() -> None:
     variables = {"REVISION": revision, "SOURCE_DATE_EPOCH": time}
     if base := os.environ.get("BASE"):
         variables["BASE"] = base
+    extras = "requirements-extras.txt" if os.environ.get("EXTRAS") else "requirements.txt"
     of_unit = {
-        "service": {"VERSION": os.environ["TAG"], "REQUIREMENTS": "requirements.txt"},
+        "service": {"VERSION": os.environ["TAG"], "REQUIREMENTS": extras},
         "model": {"VERSION": manifest["version"], "REQUIREMENTS": serving},
     }
     for unit, more in of_unit.items():

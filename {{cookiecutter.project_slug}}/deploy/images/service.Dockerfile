@@ -8,6 +8,7 @@ WORKDIR /app
 COPY requirements-uv.txt ./
 RUN python3 -m venv /uv \
  && /uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt
+# requirements-extras.txt has what OpenTelemetry and Sentry need besides.
 ARG REQUIREMENTS=requirements.txt
 COPY service/${REQUIREMENTS} requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv \
@@ -34,6 +35,7 @@ USER 10001:10001
 CMD ["service", "serve"]
 
 ARG VERSION=unknown
+ENV OTEL_RESOURCE_ATTRIBUTES=service.version=${VERSION} SENTRY_RELEASE=${VERSION}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="{{ cookiecutter.project_slug }}-service" \
       org.opencontainers.image.vendor="{{ cookiecutter.team }}" \

@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,6 +292,24 @@ def test_the_request_id_is_logged_and_returned(
     for strange in ("", "a b", "x" * 65, "\u00e9"):
         headers = {b"X-Request-ID": strange.encode("latin-1")}
         assert len(client.get("/v2", headers=headers).headers["x-request-id"]) == 16
+
+
+def test_the_trace_is_logged_and_the_batch_told_to_those_who_record_it(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    told = []
+    for flags in ("00", "01"):
+        headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-{flags}"}
+        told.append(client.post(INFER, json=REQUEST, headers=headers).json()["parameters"])
+        assert f"trace_id={trace}" in capsys.readouterr().out
+    unrecorded, recorded = told
+    assert recorded.pop("batch_rows") == len(REQUEST["inputs"][0]["data"])
+    assert recorded.pop("batch_queue_ms") >= 0
+    assert recorded.pop("batch_compute_ms") > 0
+    assert recorded == unrecorded
+    client.get("/v2", headers={"traceparent": "nonsense"})
+    assert re.search("trace_id=[0-9a-f]{32}$", capsys.readouterr().out)
 
 
 def test_the_library_answers_like_the_server_and_warns_of_synthetic_data(

@@ -26,6 +26,8 @@ from contract import (
     golden,
     signature,
 )
+from contract.tracing import Trace
+from service.context import RequestContext
 from service.predictors import Answer, PredictorError
 
 GOLDEN = golden()[-1]
@@ -79,6 +81,11 @@ def listening(target: Any, name: str, function: Callable[..., Any]) -> Iterator[
         event.remove(target, name, function)
 
 
+def context_of(request_id: str = "r1", seconds: float = 10) -> RequestContext:
+    """A request that has just come, and has so many seconds."""
+    return RequestContext(request_id, time.monotonic() + seconds, Trace.of(""))
+
+
 class FakePredictor:
     """A predictor that gives its `answer`, or raises its `error`."""
 
@@ -86,16 +93,16 @@ class FakePredictor:
         self.answer = Answer(EXPECTED, VERSION, OTHER)
         self.error: Exception | None = None
         self.while_predicting: Callable[[], object] = lambda: None
-        self.asked: list[tuple[Features, str]] = []
+        self.asked: list[tuple[Features, RequestContext]] = []
         self.opened = False
 
     def open(self) -> None:
         self.opened = True
 
-    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
-        self.asked.append((features, request_id))
+    def predict(self, features: Features, context: RequestContext) -> Answer:
+        self.asked.append((features, context))
         self.while_predicting()
-        self.check(deadline)
+        self.check(context.deadline)
         return self.answer
 
     def check(self, deadline: float) -> None:

@@ -81,14 +81,14 @@ def test_a_body_is_utf_8_and_may_have_a_mebibyte(service: Service) -> None:
 
 def test_the_prediction_is_stored_as_it_was_made(service: Service) -> None:
     service.post(NEW, headers={"X-Request-ID": "r-1"})
-    ((features, request_id),) = service.predictor.asked
+    ((features, context),) = service.predictor.asked
     (row,), (prediction,) = service.rows(PLURAL), service.rows("predictions")
     assert prediction[f"{ENTITY}_id"] == row["id"]
     assert prediction["features"] == features.model_dump(mode="json")
     assert prediction["expected"] == EXPECTED.model_dump()[TARGET.name]
     assert prediction.get("probabilities") == EXPECTED.model_dump().get("probabilities")
     assert (prediction["served_by"], prediction["model_version"]) == ("model", VERSION)
-    assert prediction["request_id"] == request_id == "r-1"
+    assert prediction["request_id"] == context.request_id == "r-1"
     assert prediction["latency_ms"] >= 0
     assert row[TARGET.name] is row["recorded_at"] is prediction["outcome"] is None
     for moment in (row["created_at"], prediction["created_at"]):

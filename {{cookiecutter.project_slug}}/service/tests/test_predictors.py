@@ -20,6 +20,7 @@ from support import (
     VERSION,
     FakeModel,
     FakeServer,
+    context_of,
     first_row,
     install_library,
     serving,
@@ -70,7 +71,7 @@ def way(
 
 
 def ask(predictor: Predictor, request_id: str = "r1", seconds: float = 10) -> Answer:
-    return predictor.predict(ROW, request_id, monotonic() + seconds)
+    return predictor.predict(ROW, context_of(request_id, seconds))
 
 
 def check(predictor: Predictor, seconds: float = 10) -> None:
@@ -98,10 +99,28 @@ def test_an_answer_has_a_prediction_its_version_and_the_fallback(way: Way) -> No
     check(way.predictor())
 
 
+@over_the_network
+def test_the_id_and_the_trace_of_the_request_are_sent_along(way: Way) -> None:
+    context = context_of("r1")
+    way.predictor().predict(ROW, context)
+    sent = {name.lower(): value for name, value in way.server.headers.items()}
+    assert {"x-request-id": "r1", **context.trace.headers()}.items() <= sent.items()
+
+
+def test_the_batch_is_known_if_the_server_tells_it(way: Way) -> None:
+    sound = {"batch_rows": 3, "batch_queue_ms": 0.5, "batch_compute_ms": 2}
+    way.model.changes = {"parameters": sound}
+    assert ask(way.predictor()).batch == (3, 0.5, 2)
+    for odd in ({"batch_rows": 0}, {"batch_queue_ms": -1}, {"batch_compute_ms": None}):
+        way.model.changes = {"parameters": {**sound, **odd}}
+        answer = ask(way.predictor())
+        assert (answer.prediction, answer.batch) == (EXPECTED, None)
+
+
 def test_the_golden_request_is_sent(way: Way) -> None:
     predictor = way.predictor()
     for row in GOLDEN.features:
-        predictor.predict(Features.model_validate(row), "r1", monotonic() + 10)
+        predictor.predict(Features.model_validate(row), context_of())
     sent = [request["inputs"] for request in way.model.requests]
     for position, tensor in enumerate(GOLDEN.request["inputs"]):
         one, two = (inputs[position] for inputs in sent)

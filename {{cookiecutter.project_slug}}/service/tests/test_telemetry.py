@@ -1,4 +1,4 @@
-"""Logs, the request id, metrics."""
+"""Logs, the request id, the trace, metrics."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from support import NEW, PATH
 
 from service.predictors import PredictorError
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 SLOW = PredictorError("timeout", "too slow")
 
 
@@ -20,18 +21,22 @@ def logged(service: Service, capfd: pytest.CaptureFixture[str]) -> Any:
     return lambda: [json.loads(line) for line in capfd.readouterr().err.splitlines()]
 
 
-def test_a_request_id_is_taken_over(service: Service, logged: Any) -> None:
+def test_a_request_id_and_a_trace_are_taken_over(service: Service, logged: Any) -> None:
     service.restart()
     service.predictor.error = SLOW
-    response = service.post(NEW, headers={"X-Request-ID": "abc-1.2:3_4"})
+    trace = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "a=1"}
+    response = service.post(NEW, headers={"X-Request-ID": "abc-1.2:3_4", **trace})
     assert response.headers["X-Request-ID"] == "abc-1.2:3_4"
-    assert service.predictor.asked[0][1] == "abc-1.2:3_4"
+    ((_, context),) = service.predictor.asked
+    assert context.request_id == "abc-1.2:3_4"
+    assert context.trace.headers() == trace
     fault, request = logged()
     assert (fault["event"], fault["reason"]) == ("prediction failed", "timeout")
     assert (request["event"], request["status"]) == ("request", 201)
     assert (request["method"], request["path"]) == ("POST", PATH)
     for line in (fault, request):
         assert line["request_id"] == "abc-1.2:3_4"
+        assert line["trace_id"] == TRACE
         assert line["timestamp"].endswith("Z")
 
 

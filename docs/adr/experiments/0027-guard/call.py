@@ -8,7 +8,7 @@ import tempfile
 import time
 
 sys.path.insert(0, f"{sys.argv[1]}/service/tests")
-from support import FakeModel  # noqa: E402
+from support import FakeModel, context_of  # noqa: E402
 
 from contract import Features, golden  # noqa: E402
 from service.predictors import Access, from_url  # noqa: E402
@@ -35,6 +35,6 @@ for name, predictor in (("bare", bare), ("guarded", guarded)):
     for _ in range(8):
         begin = time.process_time()
         for _ in range(2_000):
-            predictor.predict(row, "r1", time.monotonic() + 1)
+            predictor.predict(row, context_of(seconds=1))
         rounds.append((time.process_time() - begin) / 2_000 * 1e6)
     print(name, "µs", sorted(round(each, 1) for each in rounds[1:]))

@@ -1,10 +1,11 @@
 """The composition root: everything is built and put together here, and nowhere else."""
 
+import structlog
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from service import access, api, docs, errors, health, ops, telemetry, use_cases
+from service import access, api, docs, errors, health, ops, reports, telemetry, use_cases
 from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
@@ -14,6 +15,9 @@ from service.predictors.access import access_of
 from service.predictors.breaker import Breaker
 from service.predictors.guarded import Guarded
 from service.settings import Settings, invalid_setting, load
+from service.tracing import Tracing, is_configured
+
+log = structlog.get_logger(__name__)
 
 DESCRIPTION = """
 {{ cookiecutter.description | wordwrap(98) }}.
@@ -56,7 +60,8 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         SystemExit: a setting is invalid.
     """
     settings = settings or load()
-    telemetry.configure_logging(settings)
+    telemetry.configure_logging(settings, *reports.processors(settings))
+    tracing = tracing_of()
     metrics = telemetry.Metrics()
     database = Database(settings.database_url, connections=settings.threads)
     predictor = Guarded(
@@ -67,6 +72,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         range_factor=settings.model_range_factor,
     )
     predictor.open()
+    predictor = tracing.around(predictor)
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
     keys = KeyStore(database, settings.idempotency_hours)
@@ -85,12 +91,13 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = metrics
     app.extensions["settings"] = settings
+    app.extensions["tracing"] = tracing
     app.extensions["ops"] = ops.create(metrics, readiness.report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = api.IdConverter
-    telemetry.install(app, metrics, settings)
+    telemetry.install(app, metrics, tracing, settings)
     access.install(app, settings)
     errors.install(app)
     app.register_api(api.routes(product))
@@ -116,3 +123,15 @@ def predictor_of(settings: Settings) -> Predictor:
         return from_url(settings.model_url, access=access, connections=concurrent_calls(settings))
     except ValueError as error:
         raise invalid_setting("model_url", str(error)) from None
+
+
+def tracing_of() -> Tracing:
+    """What records spans where that is configured and installed, else what passes traces on."""
+    if is_configured():
+        try:
+            from service.spans import Spans
+        except ModuleNotFoundError as error:
+            log.warning("no spans are recorded", fault=f"{error}: see `otel` in pyproject.toml")
+        else:
+            return Spans()
+    return Tracing()

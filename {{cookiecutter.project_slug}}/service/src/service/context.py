@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from contract.tracing import Trace
+
 ARRIVAL = "service.arrival"
 """In a WSGI environment: when the request arrived, in seconds of `time.monotonic`."""
 
@@ -23,16 +25,18 @@ class RequestContext:
     Attributes:
         request_id: in logs, answers and rows.
         deadline: when the prediction must be there, in seconds of `time.monotonic`.
+        trace: the one that it belongs to.
         is_abandoned: tells whether the caller has left; what nobody waits for is not stored.
     """
 
     request_id: str
     deadline: float
+    trace: Trace
     is_abandoned: Callable[[], bool] = lambda: False
 
     @classmethod
     def of(
-        cls, environ: Mapping[str, Any], request_id: str, model_deadline: float
+        cls, environ: Mapping[str, Any], request_id: str, model_deadline: float, trace: Trace
     ) -> "RequestContext":
         """The context of a request.
 
@@ -41,6 +45,8 @@ class RequestContext:
                 arrived, and its caller is there.
             request_id: as above.
             model_deadline: seconds from the arrival.
+            trace: as above.
         """
         arrival = environ.get(ARRIVAL, monotonic())
-        return cls(request_id, arrival + model_deadline, environ.get(ABANDONED, lambda: False))
+        is_abandoned = environ.get(ABANDONED, lambda: False)
+        return cls(request_id, arrival + model_deadline, trace, is_abandoned)

@@ -68,7 +68,7 @@ class Forecaster:
 
     def _ask(self, features: Features, context: RequestContext) -> Answer | None:
         try:
-            return self._predictor.predict(features, context.request_id, context.deadline)
+            return self._predictor.predict(features, context)
         except PredictorError as error:
             self._metrics.model_failures.labels(error.reason).inc()
             log.warning("prediction failed", reason=error.reason, fault=str(error))

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client.multiprocess import mark_process_dead
 
 # Imported before the workers are forked, so that they start at once and share its memory.
+from service import reports
 from service.access import keys_from
 from service.app import predictor_of
 from service.settings import load
@@ -15,7 +16,8 @@ from service.telemetry import logging_config
 
 settings = load()
 predictor_of(settings)  # an invalid MODEL_URL ends the start here,
-keys_from(settings)  # and so does a door that nobody closed
+keys_from(settings)  # and so does a door that nobody closed,
+reports.check(settings)  # and an invalid SENTRY_DSN
 gc.freeze()  # a search for garbage in a worker would write to what it shares
 
 bind = [settings.address, settings.ops_address]
@@ -38,6 +40,12 @@ def post_worker_init(worker: Any) -> None:
     """Check what readiness tells, in the process that serves, and keep what is complete now."""
     worker.wsgi.extensions["readiness"].start()
     gc.freeze()  # or all that stays for good is searched for garbage while callers wait
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Export the last spans."""
+    if application := getattr(worker, "wsgi", None):  # it may have failed to load
+        application.extensions["tracing"].close()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -1,4 +1,4 @@
-"""Telemetry: structured logs, a request id, metrics."""
+"""Telemetry: structured logs, a request id, a trace, metrics."""
 
 import json
 import logging.config
@@ -23,6 +23,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from contract.types import INVISIBLE
 from service.context import PROBE_PATHS, RequestContext
 from service.settings import Settings
+from service.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +103,8 @@ class Metrics:
             return generate_latest(shared)
 
 
-def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
-    """Give every request an id, a line in the log and a count in the metrics."""
+def install(app: Flask, metrics: Metrics, tracing: Tracing, settings: Settings) -> None:
+    """Give every request an id, a trace, a line in the log and a count in the metrics."""
     requests = lru_cache(1024)(metrics.requests.labels)
     write_line = _request_line(settings)
 
@@ -112,10 +113,11 @@ def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
         given = request.headers.get("X-Request-ID", "")
         g.caller = ""
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        g.context = RequestContext.of(request.environ, g.request_id, settings.model_deadline)
+        trace = tracing.begin(request.environ)
+        g.context = RequestContext.of(request.environ, g.request_id, settings.model_deadline, trace)
         g.start = perf_counter()
         clear_contextvars()
-        bind_contextvars(request_id=g.request_id)
+        bind_contextvars(request_id=g.request_id, trace_id=trace.trace_id)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -142,6 +144,7 @@ def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
         headers.setdefault("Content-Security-Policy", POLICY)
         if request.blueprint or response.status_code >= 400:
             headers["Cache-Control"] = "no-store"
+        tracing.end(method, route, response.status_code)
         return response
 
     @app.teardown_request
@@ -152,11 +155,15 @@ def install(app: Flask, metrics: Metrics, settings: Settings) -> None:
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 
-def configure_logging(settings: Settings) -> None:
-    """Give the lines of structlog and of `logging` one destination and one form."""
+def configure_logging(settings: Settings, *processors: Any) -> None:
+    """Give the lines of structlog and of `logging` one destination and one form.
+
+    Args:
+        processors: what else is shown the lines of structlog.
+    """
     logging.config.dictConfig(logging_config(settings))
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*SHARED, *processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
@@ -183,6 +190,7 @@ def _request_line(settings: Settings) -> Callable[[dict[str, Any]], None]:
         whole = {
             **line,
             "request_id": g.request_id,
+            "trace_id": g.context.trace.trace_id,
             "event": "request",
             "level": "info",
             "logger": __name__,

@@ -16,7 +16,7 @@ from model.engines.loading import Model
 from model.serving import protocol
 from model.serving.access import Tokens
 from model.serving.admission import Overloaded
-from model.serving.batching import Batcher, measure
+from model.serving.batching import Batch, Batcher, measure
 from model.serving.messages import dump, json_response, parse
 from model.serving.middleware import RequestMiddleware
 
@@ -79,6 +79,8 @@ class Api:
         """
         self._check_model(request)
         headers: dict[bytes, bytes] = request.scope["header_by_name"]
+        arrival = request.scope.get("arrival", monotonic())
+        batch = Batch(arrival) if request.scope["trace"].is_sampled else None
         deadline = _deadline(request, headers)
         body = await self._read(request, headers)
         try:
@@ -86,8 +88,11 @@ class Api:
                 rows, content = await self._batcher.call(self._answer, body, deadline)
             else:
                 inference = protocol.read_request(parse(body))
-                predictions = await self._batcher.predict(inference.columns, deadline)
-                content = dump(protocol.response_of(self._model, inference, predictions))
+                predictions = await self._batcher.predict(inference.columns, deadline, batch)
+                response = protocol.response_of(self._model, inference, predictions)
+                if batch:
+                    response["parameters"] |= batch.parameters()
+                content = dump(response)
                 rows = inference.rows
         except ContractError as error:
             raise HTTPException(400, str(error)) from None

@@ -50,6 +50,30 @@ class Speed:
         return Backlog(self.further, max(self.first / self.further - 1, 0), rows)
 
 
+@dataclass(slots=True)
+class Batch:
+    """What became of a request whose caller records it: times are by `time.monotonic`.
+
+    Attributes:
+        arrival: when the request came.
+        rows: of all requests that were predicted together.
+        start, end: of their prediction.
+    """
+
+    arrival: float
+    rows: int = 0
+    start: float = 0.0
+    end: float = 0.0
+
+    def parameters(self) -> dict[str, float]:
+        """What the response says of it."""
+        return {
+            "batch_rows": self.rows,
+            "batch_queue_ms": 1000 * (self.start - self.arrival),
+            "batch_compute_ms": 1000 * (self.end - self.start),
+        }
+
+
 class Batcher:
     """Predicts for the requests of one event loop.
 
@@ -62,16 +86,21 @@ class Batcher:
         self._on_loop = Queue(model, speed, speed.quick_rows, call_on_loop)
         self._in_thread = Queue(model, speed, THREAD_ROWS, self._run)
 
-    async def predict(self, columns: Columns, deadline: float) -> Predictions:
+    async def predict(
+        self, columns: Columns, deadline: float, batch: Batch | None = None
+    ) -> Predictions:
         """The predictions for these rows.
+
+        Args:
+            batch: is filled in, if there is one.
 
         Raises:
             Overloaded: they would come too late.
             Exception: what the model raises for these rows, and them alone.
         """
         if row_count(columns) <= self._on_loop.max_rows:
-            return await self._on_loop.predict(columns, deadline)
-        return await self._in_thread.predict(columns, deadline, self._bytes.seconds)
+            return await self._on_loop.predict(columns, deadline, batch)
+        return await self._in_thread.predict(columns, deadline, batch, self._bytes.seconds)
 
     async def call(self, function: Callable[[bytes], T], body: bytes, deadline: float) -> T:
         """What the function makes of a long body, in the thread; raises Overloaded."""
@@ -122,6 +151,7 @@ class Waiting(NamedTuple):
     columns: Columns
     rows: int
     deadline: float
+    batch: Batch | None
     future: "asyncio.Future[Predictions]"
 
 
@@ -147,7 +177,9 @@ class Queue:
         self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def predict(self, columns: Columns, deadline: float, ahead: float = 0.0) -> Predictions:
+    async def predict(
+        self, columns: Columns, deadline: float, batch: Batch | None, ahead: float = 0.0
+    ) -> Predictions:
         """The predictions for these rows; raises what the model does, and Overloaded.
 
         Args:
@@ -156,7 +188,7 @@ class Queue:
         rows, backlog = row_count(columns), self.backlog
         check_time(deadline, ahead + backlog.seconds, backlog.seconds_each * rows)
         future: asyncio.Future[Predictions] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Waiting(columns, rows, deadline, future))
+        self._waiting.append(Waiting(columns, rows, deadline, batch, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
         backlog.waiting += rows
@@ -200,7 +232,11 @@ class Queue:
         chosen = batch if all(wanted) else [*compress(batch, wanted)]
         results = self._predict_all([each.columns for each in chosen])
         if rows := sum([each.rows for each in chosen]):
-            self.backlog.measured(rows, monotonic() - start)
+            end = monotonic()
+            self.backlog.measured(rows, end - start)
+            for each in chosen:
+                if each.batch:
+                    each.batch.rows, each.batch.start, each.batch.end = rows, start, end
         if chosen is batch:
             return results
         found = iter(results)

@@ -1,4 +1,4 @@
-"""What every request passes: its id, the token, the log line, and the last resort for errors."""
+"""What every request passes: id and trace, the token, the log line, the last resort for errors."""
 
 import asyncio
 import hmac
@@ -12,6 +12,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contract.tracing import Trace
 from model.serving.access import Tokens
 from model.serving.messages import json_response
 
@@ -39,9 +40,10 @@ class RequestMiddleware:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        trace = Trace.of(headers.get(b"traceparent", b"").decode("latin-1"))
+        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.trace_id)
         state: dict[str, Any] = {}
-        scope["state"], scope["header_by_name"] = state, headers
+        scope["state"], scope["header_by_name"], scope["trace"] = state, headers, trace
         status, unread = 0, b"expect" not in headers
 
         async def receive_on() -> Message:

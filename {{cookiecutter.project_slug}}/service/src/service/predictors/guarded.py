@@ -4,6 +4,7 @@ from threading import Semaphore
 from time import monotonic
 
 from contract import TARGET, Features
+from service.context import RequestContext
 from service.predictors.breaker import Breaker
 from service.predictors.port import Answer, Predictor, PredictorError, Reason
 
@@ -60,9 +61,9 @@ class Guarded:
         if self.breaker.is_open():
             raise PredictorError("breaker_open", "it answers checks, and has failed to predict")
 
-    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
+    def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""
-        left = deadline - monotonic()
+        left = context.deadline - monotonic()
         if left <= 0:
             raise PredictorError("timeout", "the deadline had passed before the model was asked")
         ticket = self.breaker.enter()
@@ -74,7 +75,7 @@ class Guarded:
                 raise PredictorError("busy", "not asked: too many calls are under way")
             start = monotonic()
             try:
-                answer = self._predictor.predict(features, request_id, deadline)
+                answer = self._predictor.predict(features, context)
                 fault = self._fault(None, start)
             except PredictorError as error:
                 fault = self._fault(error.reason, start)

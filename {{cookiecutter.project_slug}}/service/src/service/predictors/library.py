@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from contract import Features
+from service.context import RequestContext
 from service.predictors.access import Access
 from service.predictors.messages import answer_of, check_metadata, request_of
 from service.predictors.port import Answer, PredictorError
@@ -70,12 +71,13 @@ class Library:
         except PredictorError as error:
             log.warning("model not opened", reason=error.reason, fault=str(error))
 
-    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
+    def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""
         if self._model is None:
             raise PredictorError("unreachable", "the artifact has not been opened")
-        model, request = self._model, request_of(features, request_id)
-        return answer_of(self._call(lambda: model.infer(request), deadline), request_id)
+        model, request = self._model, request_of(features, context.request_id)
+        response = self._call(lambda: model.infer(request), context.deadline)
+        return answer_of(response, context.request_id)
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""

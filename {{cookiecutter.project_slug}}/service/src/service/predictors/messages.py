@@ -1,17 +1,20 @@
 """Between the port and the Open Inference Protocol: what all adapters share."""
 
 import re
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
 from contract.tensors import inputs_of, predictions_of
-from service.predictors.port import Answer, PredictorError
+from service.predictors.port import Answer, Batch, PredictorError
 
 PAIR = TypeAdapter(tuple[FiniteFloat, FiniteFloat])
 VERSION = re.compile(r"[\x21-\x7e]{1,100}")
+Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
+BATCH = TypeAdapter(tuple[Annotated[int, Field(ge=1, le=2**31)], Milliseconds, Milliseconds])
 
 
 def request_of(features: Features, request_id: str) -> dict[str, Any]:
@@ -39,7 +42,9 @@ def answer_of(response: object, request_id: str) -> Answer:
         _reject(str(error))
     if len(predictions) != 1:
         _reject(f"{len(predictions)} predictions for one row")
-    return Answer(predictions[0], version, _fallback(parameters), _range(parameters))
+    return Answer(
+        predictions[0], version, _fallback(parameters), _range(parameters), _batch(parameters)
+    )
 
 
 def check_metadata(metadata: object) -> None:
@@ -56,6 +61,15 @@ def check_metadata(metadata: object) -> None:
     _check_signature(parameters)
     if parameters.get("signature") is None:
         _check_tensors(message)
+
+
+def _batch(parameters: dict[str, Any]) -> Batch | None:
+    """What is said of the batch; what is not sound is no reason to reject a prediction."""
+    if "batch_rows" in parameters:
+        found = [parameters.get(f"batch_{name}") for name in Batch._fields]
+        with suppress(ValidationError):
+            return Batch(*BATCH.validate_python(found))
+    return None
 
 
 # Parameters of the protocol are plain values, so these are JSON in a string.

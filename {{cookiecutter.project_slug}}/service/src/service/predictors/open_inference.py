@@ -11,6 +11,7 @@ from time import sleep
 from typing import Any, NamedTuple
 
 from contract import MODEL_NAME, Features
+from service.context import RequestContext
 from service.predictors.access import Access
 from service.predictors.connecting import seconds_left, server_of
 from service.predictors.incoming import Incoming
@@ -67,11 +68,12 @@ class OpenInference:
     def open(self) -> None:
         """See `Predictor.open`; connections are made on the first call."""
 
-    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
+    def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""
-        body = json.dumps(request_of(features, request_id)).encode()
-        request = _Request(f"POST {self._path}/infer", {"X-Request-ID": request_id}, body, deadline)
-        return answer_of(self._call(request), request_id)
+        body = json.dumps(request_of(features, context.request_id)).encode()
+        headers = {"X-Request-ID": context.request_id, **context.trace.headers()}
+        request = _Request(f"POST {self._path}/infer", headers, body, context.deadline)
+        return answer_of(self._call(request), context.request_id)
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""

@@ -1,9 +1,10 @@
 """What the service needs of a model, in the service's own words."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from contract import Features, Prediction
+from service.context import RequestContext
 
 Reason = Literal[
     "unreachable",
@@ -30,6 +31,20 @@ class PredictorError(Exception):
         self.reason: Reason = reason
 
 
+class Batch(NamedTuple):
+    """The batch in which the model predicted.
+
+    Attributes:
+        rows: those of all its requests.
+        queue_ms: milliseconds from the request's arrival at the model until its batch began.
+        compute_ms: milliseconds that the batch took.
+    """
+
+    rows: int
+    queue_ms: float
+    compute_ms: float
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the model answered.
@@ -41,12 +56,14 @@ class Answer:
             not say.
         range: the least and the greatest target that its training saw; None when the server does
             not say, and for a classification.
+        batch: None when the server does not say; ours does for a trace that is sampled.
     """
 
     prediction: Prediction
     version: str | None
     fallback: Prediction | None = None
     range: tuple[float, float] | None = None
+    batch: Batch | None = None
 
 
 class Predictor(Protocol):
@@ -56,8 +73,8 @@ class Predictor(Protocol):
         """Acquire what predicting needs: called once, in the process that will predict."""
         ...
 
-    def predict(self, features: Features, request_id: str, deadline: float) -> Answer:
-        """The prediction for these features, by the deadline (in seconds of `time.monotonic`).
+    def predict(self, features: Features, context: RequestContext) -> Answer:
+        """The prediction for these features, by the deadline of the request.
 
         Raises:
             PredictorError: for whatever goes wrong.
