@@ -70,6 +70,12 @@ deploy/kubernetes/overlays/separate/model/scaling.yaml
 deploy/kubernetes/overlays/separate/model/service.yaml
 deploy/kubernetes/overlays/separate/network.yaml
 deploy/kubernetes/overlays/separate/service.yaml
+deploy/monitoring/dashboard.json
+deploy/monitoring/grafana/dashboards/files.yml
+deploy/monitoring/grafana/datasources/prometheus.yml
+deploy/monitoring/prometheus.yml
+deploy/monitoring/rules.yml
+deploy/monitoring/rules_test.yml
 dev/chaos.py
 dev/demo.py
 dev/faults/__init__.py
@@ -128,6 +134,7 @@ docs/adr/0034-a-model-server-without-a-network.md
 docs/adr/0035-the-model-server-is-a-native-sidecar.md
 docs/adr/0036-what-is-deployed-before-what.md
 docs/adr/0038-tracing.md
+docs/adr/0039-metrics.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/threat-model.md
@@ -175,7 +182,9 @@ model/src/model/serving/check.py
 model/src/model/serving/library.py
 model/src/model/serving/master.py
 model/src/model/serving/messages.py
+model/src/model/serving/metrics.py
 model/src/model/serving/middleware.py
+model/src/model/serving/processes.py
 model/src/model/serving/protocol.py
 model/src/model/serving/server.py
 model/src/model/serving/unix.py
@@ -203,6 +212,7 @@ model/tests/test_bulk.py
 model/tests/test_cli.py
 model/tests/test_compiling.py
 model/tests/test_history.py
+model/tests/test_metrics.py
 model/tests/test_pipeline.py
 model/tests/test_process.py
 model/tests/test_splitting.py
@@ -232,6 +242,7 @@ service/src/service/gunicorn_conf.py
 service/src/service/health.py
 service/src/service/idempotency.py
 service/src/service/inserts.py
+service/src/service/metrics.py
 service/src/service/migrations/__init__.py
 service/src/service/migrations/env.py
 service/src/service/migrations/script.py.mako
@@ -248,6 +259,7 @@ service/src/service/predictors/library.py
 service/src/service/predictors/messages.py
 service/src/service/predictors/open_inference.py
 service/src/service/predictors/port.py
+service/src/service/processes.py
 service/src/service/py.typed
 service/src/service/reports.py
 service/src/service/schemas.py
@@ -277,6 +289,7 @@ service/tests/test_document.py
 service/tests/test_guarded.py
 service/tests/test_health.py
 service/tests/test_idempotency.py
+service/tests/test_metrics.py
 service/tests/test_ops.py
 service/tests/test_predictors.py
 service/tests/test_reports.py

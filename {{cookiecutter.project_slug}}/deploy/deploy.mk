@@ -7,7 +7,7 @@ TAG := $(or $(TAG),$(shell git describe --always --dirty 2>/dev/null),uncommitte
 export REGISTRY TAG
 IMAGES := $(foreach unit,service model,$(REGISTRY)$(NAME)-$(unit):$(TAG))
 
-.PHONY: compose-up compose-down images scan push sign deploy
+.PHONY: compose-up compose-down images scan push sign deploy rules
 
 COMPOSE ?= $(shell for each in "docker compose" podman-compose "podman compose"; do \
   $$each version >/dev/null 2>&1 && echo $$each && break; done)
@@ -39,6 +39,12 @@ sign: ## sign what was pushed, and the lists of what it holds, with cosign
 
 deploy: ## SERVICE=image@digest MODEL=image@digest [OVERLAY=overlays/separate]: to Kubernetes
 	@SERVICE="$(SERVICE)" MODEL="$(MODEL)" OVERLAY="$(OVERLAY)" $(PYTHON) deploy/kubernetes/deploy.py
+
+rules: ## check the alert rules, and when they fire
+	@if command -v promtool >/dev/null; then cd deploy/monitoring && \
+	  { out=$$({ promtool check config prometheus.yml && promtool test rules rules_test.yml; } 2>&1) || \
+	    { echo "$$out"; exit 1; }; }; \
+	else echo "ALERT RULES NOT CHECKED: promtool is not installed; it is in the package prometheus" && test -z "$$CI"; fi
 
 # For compose. Who may not pass this folder reads none of them; the containers' user reads its own.
 deploy/secrets: | service/.venv/ready

@@ -4,20 +4,21 @@ import asyncio
 import threading
 from math import inf
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import Gauge
 
 from contract import FEATURES
 from model.columns import Columns
-from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.serving.admission import Overloaded
 from model.serving.batching import LOOP_SECONDS, THREAD_ROWS, Batch, Batcher, Speed
 
 pytestmark = pytest.mark.anyio
 BAD = -1.0
+WAITING = Gauge("waiting", "Requests that wait", ["place"], registry=None)
 
 
 @pytest.fixture
@@ -55,13 +56,13 @@ def model() -> FakeModel:
 @pytest.fixture
 def slow(model: FakeModel) -> Batcher:
     """A batcher that takes the model for slow."""
-    return Batcher(cast(Model, model), Speed(2 * LOOP_SECONDS, 1e-6))
+    return Batcher(model.predict, Speed(2 * LOOP_SECONDS, 1e-6), WAITING)
 
 
 @pytest.fixture
 def quick(model: FakeModel) -> Batcher:
     """A batcher that takes two rows for quick."""
-    return Batcher(cast(Model, model), Speed(LOOP_SECONDS / 2, LOOP_SECONDS / 3))
+    return Batcher(model.predict, Speed(LOOP_SECONDS / 2, LOOP_SECONDS / 3), WAITING)
 
 
 def rows(*values: float) -> Columns:
@@ -190,7 +191,7 @@ async def test_what_waits_too_long_is_not_predicted(model: FakeModel, slow: Batc
 
 
 async def test_what_would_come_too_late_is_refused_at_once(model: FakeModel) -> None:
-    batcher = Batcher(cast(Model, model), Speed(0.01, 0.01))  # a row takes 10 ms
+    batcher = Batcher(model.predict, Speed(0.01, 0.01), WAITING)  # a row takes 10 ms
     first = asyncio.create_task(batcher.predict(rows(*[1] * 30), monotonic() + 0.2))
     await model.called(1)  # the model was idle, so it was tried
     with pytest.raises(Overloaded):

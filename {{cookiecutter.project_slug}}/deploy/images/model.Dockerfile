@@ -41,6 +41,7 @@ CMD ["model", "serve"]
 
 ARG VERSION
 ARG REVISION=unknown
+ENV REVISION=${REVISION}
 LABEL org.opencontainers.image.title="{{ cookiecutter.project_slug }}-model" \
       org.opencontainers.image.vendor="{{ cookiecutter.team }}" \
       org.opencontainers.image.version="${VERSION}" \

@@ -37,6 +37,7 @@ CMD ["service", "serve"]
 ARG VERSION=unknown
 ENV OTEL_RESOURCE_ATTRIBUTES=service.version=${VERSION} SENTRY_RELEASE=${VERSION}
 ARG REVISION=unknown
+ENV REVISION=${REVISION}
 LABEL org.opencontainers.image.title="{{ cookiecutter.project_slug }}-service" \
       org.opencontainers.image.vendor="{{ cookiecutter.team }}" \
       org.opencontainers.image.version="${VERSION}" \

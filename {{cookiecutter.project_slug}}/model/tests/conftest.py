@@ -28,6 +28,7 @@ from model.columns import add_derived
 from model.engines.loading import Model
 from model.serving.access import tokens_of
 from model.serving.app import create_app
+from model.serving.metrics import Metrics
 from model.settings import Settings
 from model.training import trainer
 from model.training.history import History
@@ -152,7 +153,8 @@ def client_of(settings: Settings) -> TestClient:
     """A client of a server in this process, with a token."""
     headers = {"Authorization": f"Bearer {TOKENS[0]}"}
     model = Model.load(Store(settings.model_store).folder())
-    app = create_app(model, tokens_of(settings), int(settings.model_max_body))
+    metrics = Metrics(model.manifest)
+    app = create_app(model, tokens_of(settings), int(settings.model_max_body), metrics)
     return TestClient(app, headers=headers, raise_server_exceptions=False)
 
 

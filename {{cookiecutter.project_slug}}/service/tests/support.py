@@ -50,6 +50,7 @@ EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.prediction
 OUTCOME = {TARGET.name: {"float": 3, "bool": True, "category": "b"}[TARGET.kind]}
 TOKEN = "an-example-of-a-token-of-32-characters"
 VERSION = "3f2a9c"
+METRICS = b"inference_rows_total 1.0\n"
 PATIENCE_SECONDS = 30
 """How long to wait for what is sure to come."""
 
@@ -94,6 +95,7 @@ class FakePredictor:
         self.error: Exception | None = None
         self.while_predicting: Callable[[], object] = lambda: None
         self.asked: list[tuple[Features, RequestContext]] = []
+        self.measured: bytes | None = METRICS
         self.opened = False
 
     def open(self) -> None:
@@ -108,6 +110,10 @@ class FakePredictor:
     def check(self, deadline: float) -> None:
         if self.error:
             raise self.error
+
+    def metrics(self, deadline: float) -> bytes | None:
+        self.check(deadline)
+        return self.measured
 
 
 GONE = PredictorError("unreachable", "nobody there")
@@ -189,6 +195,8 @@ class FakeServer:
             status, answer = 500, {"error": str(fault)}
         if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             status, answer = 401, {"error": "a token is needed"}
+        elif handler.path == "/metrics":
+            return self.send(handler, 200, METRICS)
         elif handler.path.removesuffix("/infer") != f"/v2/models/{MODEL_NAME}":
             status, answer = 404, {"error": "no such path"}
         self.send(handler, status, json.dumps(answer).encode())

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from support import GONE, FakePredictor, wait_until
 from test_predictors import ask, check, fault_of
 
+from service.metrics import Metrics
 from service.predictors import PredictorError
 from service.predictors.breaker import MINIMUM, PAUSE_SECONDS, Breaker, State
 from service.predictors.guarded import Guarded
 from service.predictors.port import Reason
-from service.telemetry import Metrics
 
 
 class Guard(Guarded):
@@ -113,17 +113,17 @@ def test_a_prediction_far_outside_the_range_of_the_training_is_none() -> None:
 def test_the_breaker_is_seen_in_metrics_and_log() -> None:
     metrics, now = Metrics(), [0.0]
     breaker = Breaker(metrics.breaker_state.set, lambda: now[0])
-    assert b"model_breaker_state 0.0" in metrics.exposition()
+    assert b"model_breaker_state 0.0" in metrics.exposition()[0]
     with capture_logs() as logs:
         for fault in [""] + ["slow"] * (MINIMUM - 1):
             breaker.leave(breaker.enter() or 0, fault)
-        assert b"model_breaker_state 2.0" in metrics.exposition()
+        assert b"model_breaker_state 2.0" in metrics.exposition()[0]
         now[0] += PAUSE_SECONDS
         breaker.leave(breaker.enter() or 0, "")
     opened, closed = logs
     assert (opened["log_level"], opened["faults"]) == ("warning", {"slow": MINIMUM - 1})
     assert closed["log_level"] == "info"
-    assert b"model_breaker_state 0.0" in metrics.exposition()
+    assert b"model_breaker_state 0.0" in metrics.exposition()[0]
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -4,6 +4,8 @@ import pytest
 from conftest import Service, settings
 from support import GONE, NEW
 
+from service.predictors import PredictorError
+
 ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
@@ -31,6 +33,23 @@ def test_readiness_says_what_each_check_found(service: Service) -> None:
     service.app.extensions["readiness"].check_now()
     assert operators.get("/readyz").status_code == 503
     assert "not migrated" in operators.get("/readyz").text
+
+
+@ON_SQLITE
+def test_the_model_servers_metrics_are_passed_on(service: Service) -> None:
+    operators = service.app.extensions["ops"].test_client()
+    response = operators.get("/metrics/model")
+    assert (response.status_code, response.data) == (200, service.predictor.measured)
+    assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    service.predictor.measured = None  # it runs in this process
+    assert operators.get("/metrics/model").status_code == 404
+    for error, status in ((GONE, 502), (PredictorError("timeout", "no answer"), 504)):
+        service.predictor.error = error
+        response = operators.get("/metrics/model")
+        assert response.status_code == status
+        assert response.content_type == "application/problem+json"
+        assert str(error) in response.text
+    assert service.client.get("/metrics/model").status_code == 404
 
 
 def test_it_stands_beside_the_public_port() -> None:

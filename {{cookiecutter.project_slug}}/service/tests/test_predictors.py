@@ -14,6 +14,7 @@ import pytest
 from support import (
     EXPECTED,
     GOLDEN,
+    METRICS,
     MODELS,
     OTHER,
     TOKEN,
@@ -90,6 +91,11 @@ def faults_of(predictor: Predictor, seconds: float = 10) -> set[str]:
     """The reasons for which it neither predicts nor passes the check."""
     asked = fault_of(lambda: ask(predictor, seconds=seconds))
     return {asked.reason, fault_of(lambda: check(predictor, seconds)).reason}
+
+
+def test_a_server_tells_its_metrics_and_a_library_has_none(way: Way) -> None:
+    expected = None if way.url.startswith("library:") else METRICS
+    assert way.predictor().metrics(monotonic() + 10) == expected
 
 
 def test_an_answer_has_a_prediction_its_version_and_the_fallback(way: Way) -> None:

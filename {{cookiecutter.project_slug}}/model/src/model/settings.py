@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Processes that serve."""
     model_max_body: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 1024**2)
     """The longest request body, in bytes or like `16MiB`."""
+    revision: str = "unknown"
+    """The commit that this was built from, for the metrics."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto`: for people on a terminal, JSON elsewhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -10,6 +10,7 @@ from service.database import Database
 from service.fallbacks import FallbackStore
 from service.forecast import Forecaster
 from service.idempotency import KeyStore
+from service.metrics import Metrics
 from service.predictors import Predictor, from_url
 from service.predictors.access import access_of
 from service.predictors.breaker import Breaker
@@ -62,7 +63,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     settings = settings or load()
     telemetry.configure_logging(settings, *reports.processors(settings))
     tracing = tracing_of()
-    metrics = telemetry.Metrics()
+    metrics = Metrics(settings.revision)
     database = Database(settings.database_url, connections=settings.threads)
     predictor = Guarded(
         predictor or predictor_of(settings),
@@ -92,7 +93,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.extensions["metrics"] = metrics
     app.extensions["settings"] = settings
     app.extensions["tracing"] = tracing
-    app.extensions["ops"] = ops.create(metrics, readiness.report)
+    app.extensions["ops"] = ops.create(metrics, readiness.report, predictor.metrics)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False

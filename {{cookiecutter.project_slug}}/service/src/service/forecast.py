@@ -8,9 +8,9 @@ import structlog
 from contract import Features, Prediction
 from service.context import RequestContext
 from service.fallbacks import FallbackStore
+from service.metrics import Metrics
 from service.predictors import Answer, Predictor, PredictorError
 from service.tables import ServedBy
-from service.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +55,10 @@ class Forecaster:
         start = perf_counter()
         answer = self._ask(features, context)
         seconds = perf_counter() - start
-        self._metrics.model_seconds.observe(seconds)
+        self._metrics.model_requests.observe(seconds)
         latency_ms = seconds * 1000
         if answer:
+            self._metrics.answered(answer.version or "")
             forecast = Forecast(answer.prediction, "model", answer.version, latency_ms, answer)
         elif fallback := self._fallbacks.latest():
             forecast = Forecast(fallback[0], "fallback", fallback[1], latency_ms)

@@ -1,21 +1,48 @@
 """The operations port: what those who run the service need, and callers do not."""
 
 from collections.abc import Callable
+from time import monotonic
+from uuid import uuid4
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify, request
 
-from service.errors import MEDIA_TYPE
+from service.errors import MEDIA_TYPE, problem
 from service.health import Report
-from service.telemetry import Metrics
+from service.metrics import Metrics
+from service.predictors import PredictorError
+
+MODEL_SECONDS = 1.0
+"""How long the model server may take to tell its metrics."""
 
 
-def create(metrics: Metrics, report: Callable[[], Report]) -> Flask:
-    """The application at the operations port."""
+def create(
+    metrics: Metrics, report: Callable[[], Report], model_metrics: Callable[[float], bytes | None]
+) -> Flask:
+    """The application at the operations port.
+
+    Args:
+        metrics: of the service.
+        report: what was found of the database and of the model.
+        model_metrics: see `Predictor.metrics`.
+    """
     app = Flask(__name__, static_folder=None)
 
     @app.get("/metrics")
     def prometheus() -> Response:
-        return Response(metrics.exposition(), content_type=metrics.content_type)
+        text, content_type = metrics.exposition(request.headers.get("Accept", ""))
+        return Response(text, content_type=content_type)
+
+    @app.get("/metrics/model")
+    def model() -> Response:
+        """What the model server measures, which no other process can ask."""
+        g.request_id = uuid4().hex
+        try:
+            text = model_metrics(monotonic() + MODEL_SECONDS)
+        except PredictorError as error:
+            return problem(504 if error.reason == "timeout" else 502, f"The model: {error}.")
+        if text is None:
+            return problem(404, "The model runs in the service's own processes: see /metrics.")
+        return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/readyz")
     def ready() -> Response:

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     ops_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Operations port: metrics, readiness in detail; 100 above `port` by default."""
 
+    revision: str = "unknown"
+    """The commit that this was built from, for the metrics."""
+
     sentry_dsn: SecretStr | None = None
     """Where Sentry takes reports of errors (DSN); none are sent by default."""
 

@@ -135,6 +135,10 @@ class Traced:
         """See `Predictor.check`."""
         self._predictor.check(deadline)
 
+    def metrics(self, deadline: float) -> bytes | None:
+        """See `Predictor.metrics`."""
+        return self._predictor.metrics(deadline)
+
     def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""
         if not get_current_span().is_recording():

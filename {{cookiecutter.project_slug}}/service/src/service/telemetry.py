@@ -1,27 +1,23 @@
-"""Telemetry: structured logs, a request id, a trace, metrics."""
+"""Telemetry: structured logs, a request id, a trace, and what is measured of each request."""
 
 import json
 import logging.config
-import os
 import re
-import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from contract.types import INVISIBLE
 from service.context import PROBE_PATHS, RequestContext
+from service.metrics import Metrics
 from service.settings import Settings
 from service.tracing import Tracing
 
@@ -29,9 +25,6 @@ log = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """A request id of a caller that is taken over, into logs, headers and rows."""
-
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Seconds; a prediction takes about one thousandth."""
 
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -43,69 +36,8 @@ SAFE = {
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-class Metrics:
-    """The metrics; those of several workers (PROMETHEUS_MULTIPROC_DIR) are added up."""
-
-    content_type = "text/plain; version=0.0.4; charset=utf-8"
-
-    def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
-        self.requests = Histogram(
-            "http_request_seconds",
-            "Requests and how long they took",
-            ["route", "method", "status"],
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self.predictions = Counter(
-            "predictions",
-            "Predictions by what served them",
-            ["served_by", "version"],
-            registry=registry,
-        )
-        self.model_seconds = Histogram(
-            "model_seconds",
-            "How long the model took, or was waited for",
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self.model_failures = Counter(
-            "model_failures",
-            "Predictions that the model failed to make",
-            ["reason"],
-            registry=registry,
-        )
-        self.breaker_state = Gauge(
-            "model_breaker_state",
-            "Whether the model is asked: 0 yes, 1 by one call to see if it works again, 2 no;"
-            " the worst of the processes",
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-
-        self.shed = Counter(
-            "requests_shed",
-            "Requests, or connections, that were turned away",
-            ["reason"],
-            registry=registry,
-        )
-
-    def exposition(self) -> bytes:
-        """All metrics of all workers in Prometheus' text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self._registry)
-        shared = CollectorRegistry()
-        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        try:
-            return generate_latest(shared)
-        except struct.error:  # a worker that is starting has made its file, but not yet filled it
-            sleep(0.05)
-            return generate_latest(shared)
-
-
 def install(app: Flask, metrics: Metrics, tracing: Tracing, settings: Settings) -> None:
     """Give every request an id, a trace, a line in the log and a count in the metrics."""
-    requests = lru_cache(1024)(metrics.requests.labels)
     write_line = _request_line(settings)
 
     @app.before_request
@@ -124,7 +56,7 @@ def install(app: Flask, metrics: Metrics, tracing: Tracing, settings: Settings) 
         seconds = perf_counter() - g.start
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in METHODS else "other"
-        requests(route, method, response.status_code).observe(seconds)
+        metrics.requests.observe(seconds, route, method, str(response.status_code))
         line = {
             "method": request.method,
             "path": request.path,

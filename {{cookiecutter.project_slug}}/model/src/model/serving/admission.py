@@ -2,17 +2,23 @@
 
 from dataclasses import dataclass
 from time import monotonic
+from typing import Literal
 
 QUEUE_SECONDS = 1.0
 """Seconds of work that may wait, whatever the deadline."""
 LATEST = 0.1
 """How much the latest measurement weighs."""
 
-TOO_LATE = "the answer would come too late; try again"
+Reason = Literal["deadline", "queue"]
+"""The deadline has passed; or too much waits, which is worked on before."""
 
 
 class Overloaded(Exception):
     """Nothing was begun, since the answer would come too late."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__("the answer would come too late; try again")
+        self.reason = reason
 
 
 @dataclass
@@ -55,5 +61,7 @@ def check_time(deadline: float, ahead: float = 0.0, own: float = 0.0) -> None:
         own: seconds that the work itself takes.
     """
     left = deadline - monotonic()
-    if left <= 0 or (ahead and ahead > min(QUEUE_SECONDS, left - own)):
-        raise Overloaded(TOO_LATE)
+    if left <= 0:
+        raise Overloaded("deadline")
+    if ahead and ahead > min(QUEUE_SECONDS, left - own):
+        raise Overloaded("queue")

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import cast
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from model.serving.access import Tokens
 from model.serving.admission import Overloaded
 from model.serving.batching import Batch, Batcher, measure
 from model.serving.messages import dump, json_response, parse
+from model.serving.metrics import CONTENT_TYPE, Metrics
 from model.serving.middleware import RequestMiddleware
 
 LOOP_BYTES = 64 * 1024
@@ -25,9 +27,9 @@ LOOP_BYTES = 64 * 1024
 MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 
 
-def create_app(model: Model, tokens: Tokens, max_body_bytes: int) -> Starlette:
+def create_app(model: Model, tokens: Tokens, max_body_bytes: int, metrics: Metrics) -> Starlette:
     """The application that answers for a model those who have a token."""
-    api = Api(model, max_body_bytes)
+    api = Api(model, max_body_bytes, metrics)
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     app = Starlette(
         routes=[
@@ -38,21 +40,24 @@ def create_app(model: Model, tokens: Tokens, max_body_bytes: int) -> Starlette:
             Route("/v2/health/ready", api.health),
             *(Route(path, api.model) for path in models),
             *(Route(f"{path}/ready", api.model_ready) for path in models),
+            Route("/metrics", api.metrics),
         ],
         exception_handlers={HTTPException: error_response},
     )
     app.router.redirect_slashes = False
-    app.add_middleware(RequestMiddleware, tokens=tokens)
+    app.add_middleware(RequestMiddleware, tokens=tokens, metrics=metrics)
     return app
 
 
 class Api:
     """The routes; all that they share is the model."""
 
-    def __init__(self, model: Model, max_body_bytes: int) -> None:
+    def __init__(self, model: Model, max_body_bytes: int, metrics: Metrics) -> None:
         self._model = model
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._batcher = Batcher(model, measure(model))
+        self._predict = metrics.observed(model.predict)
+        self._batcher = Batcher(self._predict, measure(model), metrics.waiting)
 
     async def server(self, request: Request) -> Response:
         """What the server is."""
@@ -71,6 +76,12 @@ class Api:
         """Whether the model answers, which it does once it is loaded."""
         self._check_model(request)
         return json_response({"name": MODEL_NAME, "ready": True})
+
+    async def metrics(self, request: Request) -> Response:
+        """What all workers have measured."""
+        self._metrics.flush()
+        text = await run_in_threadpool(self._metrics.exposition)
+        return Response(text, media_type=CONTENT_TYPE)
 
     async def infer(self, request: Request) -> Response:
         """The predictions for a batch of rows.
@@ -97,6 +108,7 @@ class Api:
         except ContractError as error:
             raise HTTPException(400, str(error)) from None
         except Overloaded as error:
+            self._metrics.refused(error.reason)
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
         request.state.rows = rows
         return Response(content, media_type="application/json")
@@ -104,7 +116,7 @@ class Api:
     def _answer(self, body: bytes) -> tuple[int, bytes]:
         """How many rows a body holds, and the response to it."""
         inference = protocol.read_request(parse(body))
-        predictions = self._model.predict(inference.columns)
+        predictions = self._predict(inference.columns)
         return inference.rows, dump(protocol.response_of(self._model, inference, predictions))
 
     def _check_model(self, request: Request) -> None:

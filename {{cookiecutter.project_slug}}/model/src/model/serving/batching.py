@@ -15,10 +15,13 @@ from time import monotonic
 from timeit import repeat
 from typing import Any, NamedTuple, TypeVar
 
+from prometheus_client import Gauge
+
 from model.columns import Columns, row_count
 from model.engines.loading import Model, self_test_rows
 from model.engines.predictions import Predictions
-from model.serving.admission import TOO_LATE, Backlog, Overloaded, check_time
+from model.serving.admission import Backlog, Overloaded, check_time
+from model.serving.metrics import Predict
 
 LOOP_SECONDS = 0.002
 """Seconds for which one prediction may hold the event loop."""
@@ -78,13 +81,17 @@ class Batcher:
     """Predicts for the requests of one event loop.
 
     Deadlines are by `time.monotonic`. A request whose caller has left is passed over.
+
+    Args:
+        waiting: shows how many requests wait, by the place.
     """
 
-    def __init__(self, model: Model, speed: Speed) -> None:
+    def __init__(self, predict: Predict, speed: Speed, waiting: Gauge) -> None:
         self._thread = ThreadPoolExecutor(1, "model")
         self._bytes = Backlog(BYTE_SECONDS)
-        self._on_loop = Queue(model, speed, speed.quick_rows, call_on_loop)
-        self._in_thread = Queue(model, speed, THREAD_ROWS, self._run)
+        loop, thread = map(waiting.labels, ("loop", "thread"))
+        self._on_loop = Queue(predict, speed, speed.quick_rows, call_on_loop, loop.set)
+        self._in_thread = Queue(predict, speed, THREAD_ROWS, self._run, thread.set)
 
     async def predict(
         self, columns: Columns, deadline: float, batch: Batch | None = None
@@ -161,19 +168,22 @@ class Queue:
     Args:
         max_rows: how many rows it is given together; a longer request is predicted alone.
         call: calls a function with its arguments in that place.
+        on_waiting: is told how many requests wait behind those that are predicted.
     """
 
     def __init__(
         self,
-        model: Model,
+        predict: Predict,
         speed: Speed,
         max_rows: int,
         call: Callable[..., Awaitable[list[Any]]],
+        on_waiting: Callable[[int], object],
     ) -> None:
-        self._model = model
+        self._predict_rows = predict
         self.max_rows = max_rows
         self.backlog = speed.backlog(max(max_rows, 1))
         self._call = call
+        self._on_waiting, self._told = on_waiting, 0
         self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -202,6 +212,9 @@ class Queue:
         try:
             while self._waiting:
                 batch = self._take()
+                if (waiting := len(self._waiting)) != self._told:
+                    self._told = waiting
+                    self._on_waiting(waiting)
                 try:
                     results = await self._call(self._predict, batch)
                 except Exception as error:  # there is no thread, or no memory, for it
@@ -240,7 +253,7 @@ class Queue:
         if chosen is batch:
             return results
         found = iter(results)
-        return [next(found) if each else Overloaded(TOO_LATE) for each in wanted]
+        return [next(found) if each else Overloaded("deadline") for each in wanted]
 
     def _predict_all(self, requests: list[Columns]) -> list[Predictions | Exception]:
         if len(requests) <= 1:
@@ -257,6 +270,6 @@ class Queue:
 
     def _attempt(self, columns: Columns) -> Predictions | Exception:
         try:
-            return self._model.predict(columns)
+            return self._predict_rows(columns)
         except Exception as error:
             return error

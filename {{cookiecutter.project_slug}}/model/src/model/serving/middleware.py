@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contract.tracing import Trace
 from model.serving.access import Tokens
 from model.serving.messages import json_response
+from model.serving.metrics import Metrics
 
 PUBLIC_PATHS = {"/v2/health/live", "/v2/health/ready"}
 """What is answered without a token."""
@@ -27,9 +28,10 @@ log = structlog.get_logger()
 class RequestMiddleware:
     """Wraps the application; the routes add to the log line through the request's state."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: Tokens, metrics: Metrics) -> None:
         self._app = app
         self._tokens = tokens
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,6 +84,7 @@ class RequestMiddleware:
             if not status:
                 await json_response({"error": "internal error"}, 500)(scope, receive, send_with_id)
         finally:
+            self._metrics.answered(getattr(scope.get("endpoint"), "__name__", "none"), status)
             duration = round(1000 * (time.perf_counter() - start), 2)
             write = log.debug if scope["path"] in PUBLIC_PATHS and status == 200 else log.info
             request = {"method": scope["method"], "path": scope["path"], "status": status}

@@ -2,8 +2,10 @@
 
 import gc
 import os
+import shutil
 import signal
 import sys
+from tempfile import mkdtemp
 from typing import Any
 
 import structlog
@@ -18,6 +20,7 @@ from model.errors import ModelError
 from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
 from model.serving.master import Master
+from model.serving.metrics import Metrics, forget, share
 from model.serving.unix import private_socket, wait_for_orphans
 from model.serving.worker import GunicornWorker
 from model.settings import Settings
@@ -38,7 +41,13 @@ def serve(settings: Settings) -> None:
     # memory.
     engine_type(server.artifact.manifest)
     gc.freeze()  # a search for garbage in a worker would write to what it shares
-    server.run()
+    master, folder = os.getpid(), mkdtemp(prefix="model-metrics-")
+    share(folder)
+    try:
+        server.run()
+    finally:
+        if os.getpid() == master:  # and not a worker, which ends here too
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def drop_credentials() -> None:
@@ -62,6 +71,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         artifact: the version that is served.
         tls: for connections, or None where there is no `https://`.
         users: the ids of the users that may call at a socket.
+        metrics: of a worker.
 
     Raises:
         ModelError: something is missing or wrong.
@@ -100,6 +110,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": WORKER_TIMEOUT_SECONDS,
             "graceful_timeout": 10,
             "keepalive": KEEPALIVE_SECONDS,
+            "child_exit": lambda _, worker: forget(worker.pid),
             "logger_class": logs.GunicornLogger,
             "loglevel": settings.log_level,
         }
@@ -119,7 +130,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         except ModelError as error:
             structlog.get_logger().error(str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
-        app = create_app(model, self._tokens, int(self._settings.model_max_body))
+        self.metrics = Metrics(model.manifest, self._settings.revision)
+        app = create_app(model, self._tokens, int(self._settings.model_max_body), self.metrics)
         gc.freeze()  # or all that stays for good is searched for garbage while callers wait
         return app
 

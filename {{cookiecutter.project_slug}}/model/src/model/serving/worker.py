@@ -67,6 +67,7 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
         while self.alive and self.ppid == os.getppid():
             self.notify()
             self._close_stuck()
+            self.app.metrics.flush()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._signalled.wait(), TICK_SECONDS)
         self.handle_exit_signal()  # or the master is gone; every answer now closes its connection
@@ -84,6 +85,7 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
                     connection.close_if_idle()
             self._close_stuck()
             await asyncio.sleep(0.02)
+        self.app.metrics.flush()
 
     def _cleanup(self) -> None:
         signal.set_wakeup_fd(-1)  # or a signal that still comes finds asyncio's end of it closed
@@ -118,6 +120,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         is_stranger = user is not None and user not in self.worker.app.users
         if is_stranger or len(self.worker.connections) >= MAX_CONNECTIONS:
             self._conn_lost_handled = True  # gunicorn knows nothing of it
+            self.worker.app.metrics.refused("stranger" if is_stranger else "connections")
             if is_stranger:
                 structlog.get_logger().warning("refused: not in MODEL_PEERS", user=user)
             else:

@@ -61,6 +61,10 @@ class Guarded:
         if self.breaker.is_open():
             raise PredictorError("breaker_open", "it answers checks, and has failed to predict")
 
+    def metrics(self, deadline: float) -> bytes | None:
+        """See `Predictor.metrics`; it asks whatever the breaker says."""
+        return self._predictor.metrics(deadline)
+
     def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""
         left = context.deadline - monotonic()

@@ -83,6 +83,9 @@ class Library:
         """See `Predictor.check`."""
         check_metadata(self._call(lambda: self._open().metadata(), deadline))
 
+    def metrics(self, deadline: float) -> None:
+        """See `Predictor.metrics`."""
+
     def _open(self) -> InProcessModel:
         with self._opening:
             if self._model is None:

@@ -52,7 +52,8 @@ class OpenInference:
 
     def __init__(self, url: str, *, access: Access, connections: int) -> None:
         self._connect, host, path = server_of(url, access)
-        self._path = path if "/v2/models/" in path else f"{path}/v2/models/{MODEL_NAME}"
+        root, _, name = path.partition("/v2/models/")
+        self._root, self._path = root, f"{root}/v2/models/{name or MODEL_NAME}"
         self._headers = {
             "Host": host,
             "Accept-Encoding": "identity",
@@ -73,13 +74,17 @@ class OpenInference:
         body = json.dumps(request_of(features, context.request_id)).encode()
         headers = {"X-Request-ID": context.request_id, **context.trace.headers()}
         request = _Request(f"POST {self._path}/infer", headers, body, context.deadline)
-        return answer_of(self._call(request), context.request_id)
+        return answer_of(_parse(self._call(request)), context.request_id)
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(self._call(_Request(f"GET {self._path}", {}, b"", deadline)))
+        check_metadata(_parse(self._call(_Request(f"GET {self._path}", {}, b"", deadline))))
 
-    def _call(self, request: "_Request") -> Any:
+    def metrics(self, deadline: float) -> bytes:
+        """See `Predictor.metrics`."""
+        return self._call(_Request(f"GET {self._root}/metrics", {}, b"", deadline))
+
+    def _call(self, request: "_Request") -> bytes:
         try:
             status, answer = self._authorized(request)
         except TimeoutError:
@@ -95,10 +100,7 @@ class OpenInference:
         if status != 200:
             reason: Reason = "overloaded" if status == 503 else "error"
             raise PredictorError(reason, f"the model server answered {status}")
-        try:
-            return json.loads(answer)
-        except (ValueError, RecursionError):
-            raise PredictorError("invalid_response", "the answer is not JSON") from None
+        return answer
 
     def _authorized(self, request: "_Request") -> tuple[int, bytes]:
         """The answer to the first token that is accepted, beginning with the one that was."""
@@ -178,6 +180,13 @@ class _Request(NamedTuple):
         if not all(map(str.isprintable, lines)):
             raise ValueError("a line break, which would begin another header")
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
+
+
+def _parse(answer: bytes) -> Any:
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        raise PredictorError("invalid_response", "the answer is not JSON") from None
 
 
 def _close(connections: list[socket.socket]) -> None:

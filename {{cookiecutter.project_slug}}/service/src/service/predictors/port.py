@@ -88,3 +88,11 @@ class Predictor(Protocol):
             PredictorError: it does not; with the reason "signature" when its contract is another.
         """
         ...
+
+    def metrics(self, deadline: float) -> bytes | None:
+        """What the model's server measures, in Prometheus' text format; None if there is no server.
+
+        Raises:
+            PredictorError: there is no answer by the deadline.
+        """
+        ...

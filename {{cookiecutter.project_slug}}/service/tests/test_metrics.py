@@ -1,0 +1,73 @@
+"""What is measured, and by which names."""
+
+from dataclasses import replace
+
+from conftest import Service
+from support import NEW, PATH
+
+from service.predictors import PredictorError
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def scrape(service: Service, accept: str = "") -> set[str]:
+    """The lines of the answer to Prometheus."""
+    operators = service.app.extensions["ops"].test_client()
+    response = operators.get("/metrics", headers={"Accept": accept})
+    assert response.content_type.startswith(accept.partition(";")[0] or "text/plain; version=0.0.4")
+    return set(response.text.splitlines())
+
+
+def requests(method: str, route: str, status: int) -> str:
+    labels = f'method="{method}",route="{route}",status="{status}"'
+    return "http_request_duration_seconds_count{" + labels + "}"
+
+
+def test_requests_and_predictions_are_counted(service: Service) -> None:
+    service.post(NEW)
+    service.post({"nobody": 1})
+    service.predictor.error = PredictorError("timeout", "too slow")
+    service.post(NEW)
+    for path in (f"{PATH}/1", f"{PATH}/2", "/a/secret/path"):
+        service.client.get(path)
+    service.client.open("/livez", method="NONSENSE")
+    lines = scrape(service)
+    assert not any("secret" in line for line in lines)
+    assert {
+        f"{requests('POST', PATH, 201)} 2.0",
+        f"{requests('POST', PATH, 422)} 1.0",
+        f"{requests('GET', f'{PATH}/<id:id>', 200)} 2.0",
+        f"{requests('GET', 'unknown', 404)} 1.0",
+        f"{requests('other', 'unknown', 405)} 1.0",
+        'predictions_total{served_by="model",version="3f2a9c"} 1.0',
+        'predictions_total{served_by="fallback",version="3f2a9c"} 1.0',
+        'model_failures_total{reason="timeout"} 1.0',
+        'model_failures_total{reason="busy"} 0.0',
+        'http_requests_shed_total{reason="overload"} 0.0',
+        "model_request_duration_seconds_count 2.0",
+    } <= lines
+
+
+def test_they_tell_what_was_built_and_which_version_answers(service: Service) -> None:
+    service.restart(revision="0123abc")
+    service.post(NEW)
+    service.predictor.answer = replace(service.predictor.answer, version="later")
+    service.post(NEW)
+    lines = scrape(service)
+    assert [line for line in lines if line.startswith("model_version_info")] == [
+        'model_version_info{version="later"} 1.0'
+    ]
+    (build,) = (line for line in lines if line.startswith("build_info{"))
+    assert 'revision="0123abc"' in build
+
+
+def test_a_bucket_has_the_latest_sampled_trace(service: Service) -> None:
+    for trace, flags in ((TRACE, "00"), ("0" * 32, "01"), (TRACE[::-1], "01"), (TRACE, "01")):
+        service.post(NEW, headers={"traceparent": f"00-{trace}-{SPAN}-{flags}"})
+        if flags == "00":
+            assert not any(trace in line for line in scrape(service, OPENMETRICS))
+    traced = [line for line in scrape(service, OPENMETRICS) if f'trace_id="{TRACE}"' in line]
+    for name in ("http_request_duration_seconds", "model_request_duration_seconds"):
+        assert [line for line in traced if line.startswith(f"{name}_bucket")]
+    assert not any(TRACE in line for line in scrape(service))
