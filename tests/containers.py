@@ -1,7 +1,9 @@
 """Container engines for the tests, with stand-ins for the official images.
 
 No registry can be reached where these tests run. So Debian's Python stands in for the image that
-the Dockerfiles name, and Debian's PostgreSQL, with a few lines to start it, for `postgres:17`.
+the Dockerfiles name, Debian's PostgreSQL, with a few lines to start it, for `postgres:17`, and
+Debian's Prometheus for its own. Grafana is nowhere to be had: a server of its container's files
+shows that they are where it looks for them.
 """
 
 import functools
@@ -17,9 +19,10 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "build/containers"
 ROOT = FOLDER / "trixie"
-PACKAGES = "python3,python3-venv,ca-certificates,postgresql,docker-compose,docker-buildx"
+PACKAGES = "python3,python3-venv,ca-certificates,postgresql,prometheus,docker-compose,docker-buildx"
 PLUGINS = ROOT / "usr/libexec/docker/cli-plugins"
 PYTHON, POSTGRES = "python:stand-in", "docker.io/library/postgres:17"
+PROMETHEUS, GRAFANA = "docker.io/prom/prometheus:v3.13.3", "docker.io/grafana/grafana:12.4.4"
 LEFT_OUT = [
     "usr/lib/llvm*",
     "var/cache",
@@ -28,7 +31,8 @@ LEFT_OUT = [
     "usr/share/doc",
     "usr/share/man",
 ]
-LEFT_OUT_OF_PYTHON = ["usr/lib/postgresql", "usr/share/postgresql", "usr/lib/*/libLLVM*"]
+POSTGRES_ALONE = ["usr/lib/postgresql", "usr/share/postgresql", "usr/lib/*/libLLVM*"]
+PROMETHEUS_ALONE = ["usr/bin/prom*", "usr/share/prometheus"]
 PATH = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START_POSTGRES = """#!/bin/sh
 # What the official image does with these variables when its folder of data is empty.
@@ -95,9 +99,20 @@ def engine(name: str) -> Engine:
         shutil.copytree(PLUGINS, FOLDER / "docker/cli-plugins", dirs_exist_ok=True)
         environment |= {"DOCKER_CONFIG": str(FOLDER / "docker"), "COMPOSE": "docker compose"}
     found = Engine(name, environment)
-    _import(found, PYTHON, [*LEFT_OUT, *LEFT_OUT_OF_PYTHON], f"ENV {PATH}")
+    path, python = f"ENV {PATH}", [*LEFT_OUT, *POSTGRES_ALONE, *PROMETHEUS_ALONE]
+    _import(found, PYTHON, python, path)
     start = ["USER postgres", 'CMD ["start-postgres"]', "VOLUME /var/lib/postgresql/data"]
-    _import(found, POSTGRES, LEFT_OUT, f"ENV {PATH}:/usr/lib/postgresql/17/bin", *start)
+    _import(
+        found,
+        POSTGRES,
+        [*LEFT_OUT, *PROMETHEUS_ALONE],
+        f"{path}:/usr/lib/postgresql/17/bin",
+        *start,
+    )
+    start = ["USER nobody", 'ENTRYPOINT ["prometheus"]', "VOLUME /prometheus"]
+    _import(found, PROMETHEUS, [*LEFT_OUT, *POSTGRES_ALONE], path, *start)
+    start = ["USER nobody", 'CMD ["python3", "-m", "http.server", "3000"]', "WORKDIR /"]
+    _import(found, GRAFANA, python, path, *start)
     return found
 
 
@@ -112,9 +127,9 @@ def make_root() -> None:
     run("debootstrap", *options, "trixie", ROOT)
     # This machine may reach its package index by certificates of its own.
     shutil.copy("/etc/ssl/certs/ca-certificates.crt", ROOT / "etc/ssl/certs")
-    data = ROOT / "var/lib/postgresql/data"
-    data.mkdir()
-    run("chroot", ROOT, "chown", "postgres", f"/{data.relative_to(ROOT)}")
+    for user, data in (("postgres", "var/lib/postgresql/data"), ("nobody", "prometheus")):
+        (ROOT / data).mkdir()
+        run("chroot", ROOT, "chown", user, f"/{data}")
     start = ROOT / "usr/local/bin/start-postgres"
     start.write_text(START_POSTGRES)
     start.chmod(0o755)

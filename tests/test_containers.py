@@ -45,6 +45,8 @@ class Stack:
 
     Attributes:
         url: of the service.
+        prometheus: the address of Prometheus.
+        grafana: the address of what stands in for Grafana.
         output: what `make compose-up` printed.
         tag: of the images.
     """
@@ -52,6 +54,8 @@ class Stack:
     project: Path
     engine: Engine
     url: str
+    prometheus: str
+    grafana: str
     output: str
     tag: str
 
@@ -87,16 +91,19 @@ def project(stamp: Stamp, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(request: pytest.FixtureRequest, project: Path) -> Iterator[Stack]:
     """What one command makes of a clone."""
     tag, use = run("git", "describe", "--always", cwd=project).strip(), engine(request.param)
-    with reserved_port() as port:
-        settings = {**use.environment, "PORT": str(port)}
+    with reserved_port() as port, reserved_port() as prometheus, reserved_port() as grafana:
+        ports = {"PORT": port, "PROMETHEUS_PORT": prometheus, "GRAFANA_PORT": grafana}
+        settings = {**use.environment, **{name: str(each) for name, each in ports.items()}}
         try:
             start = time.monotonic()
-            output = make(project, "compose-up", **settings)
+            output = make(project, "compose-up", MONITORING="1", **settings)
             print(f"from a clone to the first order: {time.monotonic() - start:.0f} s")
-            yield Stack(project, use, f"http://127.0.0.1:{port}", output, tag)
+            urls = (f"http://127.0.0.1:{each}" for each in ports.values())
+            yield Stack(project, use, *urls, output, tag)
         finally:
             compose = [*use.environment["COMPOSE"].split(), "--file", "deploy/compose.yaml"]
-            run(*compose, "down", "--volumes", cwd=project, env=environment(TAG=tag, **settings))
+            down = ["--profile", "monitoring", "down", "--volumes"]
+            run(*compose, *down, cwd=project, env=environment(TAG=tag, **settings))
 
 
 def test_one_command_goes_from_a_clone_to_the_first_order(stack: Stack) -> None:
@@ -120,6 +127,36 @@ def test_the_pair_runs_with_no_more_rights_than_it_needs(stack: Stack) -> None:
         assert set(lines["Uid"].split()) == set(lines["Gid"].split()) == {"10001"}
         with pytest.raises(AssertionError, match="Read-only file system"):
             stack.engine("exec", container, "touch", "/app/here")
+
+
+def test_the_pair_is_watched(stack: Stack) -> None:
+    def up() -> dict[str, str]:
+        found = httpx.get(f"{stack.prometheus}/api/v1/query", params={"query": "up"}).json()
+        return {each["metric"]["job"]: each["value"][1] for each in found["data"]["result"]}
+
+    wait_until_answers(f"{stack.prometheus}/-/ready")
+    deadline = time.monotonic() + 60
+    while up() != {f"{NAME}-service": "1", f"{NAME}-model": "1"}:
+        assert time.monotonic() < deadline, up()
+        time.sleep(0.5)
+    rules = httpx.get(f"{stack.prometheus}/api/v1/rules").json()["data"]["groups"]
+    assert {"objectives", "alerts"} <= {group["name"] for group in rules}
+
+
+def test_grafana_has_what_it_shows(stack: Stack) -> None:
+    """In the places that Grafana looks at; no Grafana can be had here to show it."""
+
+    def read(path: str) -> Any:
+        answer = httpx.get(f"{stack.grafana}{path}")
+        assert answer.is_success, path
+        return yaml.safe_load(answer.text)
+
+    wait_until_answers(stack.grafana)
+    (source,) = read("/etc/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    ask = f"from urllib.request import urlopen; urlopen('{source['url']}/-/ready')"
+    stack.engine("exec", stack.container("grafana"), "python3", "-c", ask)
+    (provider,) = read("/etc/grafana/provisioning/dashboards/files.yml")["providers"]
+    assert read(f"{provider['options']['path']}/dashboard.json")["panels"]
 
 
 def test_the_secrets_stand_in_files_alone(stack: Stack) -> None:

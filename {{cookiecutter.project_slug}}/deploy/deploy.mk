@@ -12,14 +12,15 @@ IMAGES := $(foreach unit,service model,$(REGISTRY)$(NAME)-$(unit):$(TAG))
 COMPOSE ?= $(shell for each in "docker compose" podman-compose "podman compose"; do \
   $$each version >/dev/null 2>&1 && echo $$each && break; done)
 
-compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## the pair and PostgreSQL in containers, and the first {{ cookiecutter.entity.replace('_', ' ') }}
+compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## [MONITORING=1]: the pair and PostgreSQL in containers, and the first {{ cookiecutter.entity.replace('_', ' ') }}
 	@test -e artifacts/current || $(MAKE) --no-print-directory train
 	@$(MAKE) --no-print-directory images
-	@$(COMPOSE) --file deploy/compose.yaml up --detach
+	@$(COMPOSE) --file deploy/compose.yaml $(if $(MONITORING),--profile monitoring) up --detach
 	@service/.venv/bin/python dev/first.py http://127.0.0.1:$${PORT:-8000} deploy/secrets/api_key
+	@$(if $(MONITORING),echo "Prometheus: http://127.0.0.1:$${PROMETHEUS_PORT:-9090}  Grafana: http://127.0.0.1:$${GRAFANA_PORT:-3000}/dashboards")
 
 compose-down: ## stop them; their data stays
-	@$(COMPOSE) --file deploy/compose.yaml down
+	@$(COMPOSE) --file deploy/compose.yaml --profile monitoring down
 
 images: model/.venv/ready .venv/ready ## [EXTRAS=1]: build both images, the model's with its current version
 	@model/.venv/bin/python deploy/images/images.py build
