@@ -98,8 +98,8 @@ def stack(request: pytest.FixtureRequest, project: Path) -> Iterator[Stack]:
             start = time.monotonic()
             output = make(project, "compose-up", MONITORING="1", **settings)
             print(f"from a clone to the first order: {time.monotonic() - start:.0f} s")
-            urls = (f"http://127.0.0.1:{each}" for each in ports.values())
-            yield Stack(project, use, *urls, output, tag)
+            urls = [f"http://127.0.0.1:{each}" for each in ports.values()]
+            yield Stack(project, use, urls[0], urls[1], urls[2], output, tag)
         finally:
             compose = [*use.environment["COMPOSE"].split(), "--file", "deploy/compose.yaml"]
             down = ["--profile", "monitoring", "down", "--volumes"]
