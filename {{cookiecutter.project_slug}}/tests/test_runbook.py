@@ -1,0 +1,146 @@
+"""Every command of the runbook is run, in its order, against a pair with two versions of its model.
+
+No cluster and no manager of services take part: `kubectl`, `systemctl` and `journalctl` are stand-ins
+here. What they are asked about has to be in `deploy/`, and what a unit would do is done to the pair.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Pair, run, wait_until
+from test_kubernetes import containers, of, render
+
+SLUG = "{{ cookiecutter.project_slug }}"
+RUNBOOK = (ROOT / "docs/runbook.md").read_text("utf-8")
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"^```console\n(.*?)^```", RUNBOOK, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+STAND_IN = '#!/bin/sh\necho "$(basename $0) $*" >> "$CALLS"\n'
+
+
+@pytest.fixture
+def versions(store: Path, tmp_path: Path) -> tuple[Path, str, str]:
+    """A store, its version before the current one, and that one: of a history a row shorter."""
+    folder, history = tmp_path / "artifacts", tmp_path / "history.csv"
+    shutil.copytree(store, folder)
+    before = (folder / "current").read_text().strip()
+    lines = (ROOT / "data/history.csv").read_text("utf-8").splitlines(keepends=True)
+    history.write_text("".join(lines[:-1]), "utf-8")
+    run("model", "train", "--force", "--data", history, MODEL_STORE=str(folder))
+    return folder, before, (folder / "current").read_text().strip()
+
+
+@pytest.fixture
+def pair(versions: tuple[Path, str, str], tmp_path: Path) -> Iterator[Pair]:
+    """The pair, with the later of the versions."""
+    pair = Pair(tmp_path, versions[0], f"sqlite:///{tmp_path / 'test.db'}")
+    pair.model.start()
+    pair.service.start()
+    try:
+        pair.wait("ok")
+        yield pair
+    finally:
+        pair.stop()
+
+
+def version_of(pair: Pair) -> str:
+    """The version that answers."""
+    found: str = pair.place()["metadata"]["model_version"]
+    return found
+
+
+def test_every_command_runs(
+    pair: Pair, versions: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    _, before, current = versions
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    tools.mkdir()
+    for name in ("kubectl", "systemctl", "journalctl"):
+        (tools / name).write_text(STAND_IN)
+        (tools / name).chmod(0o755)
+    exported, database_url = tmp_path / "exported.csv", tmp_path / "database_url"
+    database_url.write_text(pair.service.environment["DATABASE_URL"])
+    real = {
+        "http://127.0.0.1:8100": str(pair.operators.base_url),
+        "3f2a9c0d1e5b": before,
+        "sha256:…": f"sha256:{'0' * 64}",
+        f"/etc/{SLUG}/database_url": str(database_url),
+        "var/history.csv": str(exported),
+        # Whether it is good enough is not the question here.
+        "model train": "model train --force",
+    }
+    environment = {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "CALLS": str(calls),
+        "MODEL_STORE": pair.service.environment["MODEL_STORE"],
+    }
+    assert version_of(pair) == current
+    for command in COMMANDS:
+        for written, meant in real.items():
+            command = command.replace(written, meant)
+        if "model train" in command:  # some time has passed
+            exported.write_bytes((ROOT / "data/history.csv").read_bytes())
+        calls.write_text("")
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if "journalctl" not in command and "logs" not in command:  # which find nothing here
+            assert done.returncode == 0, f"{command}: {done.stdout}"
+        if f"systemctl reload {SLUG}-model" in calls.read_text():
+            pair.model.reload()
+            wait_until(lambda: version_of(pair) == before, pair.model.log.read_text, 30)
+        if f"systemctl stop {SLUG}-model" in calls.read_text():
+            pair.model.stop()
+            assert pair.place()["metadata"]["served_by"] == "fallback"
+            pair.model.start()
+            pair.wait("ok")
+        if moved := re.search("kubectl .* set env .* (MODEL_URL)=(.+)", command):
+            restart(pair, {moved[1]: moved[2]})
+            pair.wait("degraded")
+            assert pair.place()["metadata"]["served_by"] == "fallback"
+            restart(pair, {"MODEL_URL": pair.model_url})
+            pair.wait("ok")
+
+
+def restart(pair: Pair, changes: dict[str, str]) -> None:
+    """Start the service again with other settings."""
+    pair.service.stop()
+    pair.service.environment |= changes
+    pair.service.start()
+
+
+def test_what_commands_are_about_is_there() -> None:
+    base = render(ROOT / "deploy/kubernetes/base")
+    deployments = of(base, "Deployment")
+    units = {f"{SLUG}-{path.stem}" for path in (ROOT / "deploy/systemd").glob("*.service")}
+    for command in COMMANDS:
+        assert set(re.findall("kubectl -n (\\S+)", command)) <= of(base, "Namespace").keys()
+        for name, container in re.findall("deployment/(\\S+)(?: -c (\\S+))?", command):
+            pod = deployments[name]["spec"]["template"]
+            assert container in ("", *(each["name"] for each in containers(pod)))
+        assert set(re.findall("(?:systemctl \\w+|journalctl -u) (\\S+)", command)) <= units
+    assert units == {f"{SLUG}-{name}" for name in ("service", "model", "check")}
+
+
+def test_every_alert_leads_to_a_section() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/monitoring/rules.yml").read_text("utf-8"))
+    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    titles = re.findall("^## (.+)$", RUNBOOK, re.MULTILINE)
+    sections = {title.lower().replace(" ", "-") for title in titles}
+    led_to = {each["annotations"]["runbook_url"].partition("#")[2] for each in alerts}
+    assert led_to <= sections
+    assert len(COMMANDS) > 20
