@@ -37,6 +37,7 @@ contract/src/contract/py.typed
 contract/src/contract/signature.py
 contract/src/contract/tensors.py
 contract/src/contract/timezone.py
+contract/src/contract/tolerance.py
 contract/src/contract/tracing.py
 contract/src/contract/types.py
 contract/tests/strategies.py
@@ -44,6 +45,7 @@ contract/tests/test_features.py
 contract/tests/test_golden.py
 contract/tests/test_names.py
 contract/tests/test_tensors.py
+contract/tests/test_tolerance.py
 contract/tests/test_tracing.py
 contract/tests/test_types.py
 data/README.md
@@ -228,6 +230,7 @@ service/src/service/__init__.py
 service/src/service/access.py
 service/src/service/api.py
 service/src/service/app.py
+service/src/service/check.py
 service/src/service/cli.py
 service/src/service/connections.py
 service/src/service/context.py
@@ -283,6 +286,7 @@ service/tests/support.py
 service/tests/test_access.py
 service/tests/test_api.py
 service/tests/test_bad_input.py
+service/tests/test_check.py
 service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
@@ -299,6 +303,7 @@ service/tests/test_telemetry.py
 service/tests/test_tracing.py
 tests/conftest.py
 tests/test_chaos.py
+tests/test_check.py
 tests/test_deployments.py
 tests/test_fallback.py
 tests/test_kubernetes.py

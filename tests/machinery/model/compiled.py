@@ -10,7 +10,7 @@ from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
 from model.compiling.converters import CONVERTERS, SHAPES
 from model.compiling.parity import relative_error
-from model.engines.loading import TOLERANCE
+from contract.tolerance import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 from model.training.history import History

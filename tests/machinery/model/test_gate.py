@@ -22,7 +22,8 @@ from model.columns import Array, to_arrays
 from model.compiling import compiler
 from model.compiling.compiler import compile_pipeline, convert
 from model.compiling.parity import Mismatch, prove
-from model.engines.loading import TOLERANCE, Engine
+from contract.tolerance import TOLERANCE
+from model.engines.loading import Engine
 from model.engines.onnx import OnnxEngine
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine

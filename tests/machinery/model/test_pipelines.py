@@ -27,7 +27,7 @@ from contract import FEATURES, TARGET
 from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
 from model.compiling.parity import relative_error
-from model.engines.loading import TOLERANCE
+from contract.tolerance import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 from model.training.history import History

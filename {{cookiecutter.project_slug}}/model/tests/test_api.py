@@ -21,6 +21,7 @@ from structlog.testing import capture_logs
 import contract
 from contract import FEATURES, INPUTS, MODEL_NAME, TARGET, ContractError, Features, signature
 from contract.tensors import inputs_of, predictions_of
+from contract.tolerance import check_predictions
 from model.artifacts.store import Store
 from model.columns import Columns, add_derived
 from model.engines.loading import Model
@@ -95,7 +96,13 @@ def test_metadata(client: TestClient, store: Store) -> None:
         assert (body["name"], body["versions"]) == (MODEL_NAME, [version])
         for part, names in (("inputs", [each.name for each in FEATURES]), ("outputs", OUTPUTS)):
             assert [each["name"] for each in body[part]] == names
-        assert body["parameters"] == {"signature": signature()}
+        assert body["parameters"].keys() == {"signature", "self_test"}
+        assert body["parameters"]["signature"] == signature()
+        test = json.loads(body["parameters"]["self_test"])
+        rows = [Features.model_validate_json(json.dumps(row)) for row in test["rows"]]
+        answer = client.post(INFER, json={"inputs": inputs_of(rows)}).json()
+        found = [each.model_dump() for each in predictions_of(answer)]
+        check_predictions(found, test["predictions"])
         assert client.get(f"{path}/ready").json() == {"name": MODEL_NAME, "ready": True}
 
 

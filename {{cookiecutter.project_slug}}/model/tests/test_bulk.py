@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from test_history import VALUES, WRONG
 
 from contract import INPUTS, TARGET
+from contract.tolerance import TOLERANCE
 from contract.types import KINDS
 from model.artifacts.store import Store
 from model.bulk.job import Job
 from model.columns import add_derived
-from model.engines.loading import TOLERANCE, Model
+from model.engines.loading import Model
 from model.errors import ModelError
 from model.tables import reading
 

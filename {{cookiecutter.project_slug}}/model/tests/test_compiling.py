@@ -11,12 +11,13 @@ from onnx import numpy_helper
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from contract.tolerance import TOLERANCE
 from model.artifacts.manifest import MODEL_FILE
 from model.artifacts.store import Store
 from model.columns import to_arrays
 from model.compiling.compiler import convert
 from model.compiling.parity import Mismatch, prove
-from model.engines.loading import TOLERANCE, Model
+from model.engines.loading import Model
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 

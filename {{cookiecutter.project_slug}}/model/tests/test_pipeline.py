@@ -16,9 +16,10 @@ from conftest import make_store
 from sklearn.base import clone
 
 from contract import FEATURES
+from contract.tolerance import TOLERANCE
 from model.artifacts.manifest import MODEL_FILE
 from model.columns import to_arrays, to_values
-from model.engines.loading import TOLERANCE, Model
+from model.engines.loading import Model
 from model.pipeline import build_pipeline
 from model.training.fitting import fit
 from model.training.history import History, read_history

@@ -28,7 +28,7 @@ from contract import (
 )
 from contract.tracing import Trace
 from service.context import RequestContext
-from service.predictors import Answer, PredictorError
+from service.predictors import Answer, PredictorError, SelfTest
 
 GOLDEN = golden()[-1]
 SENT = [column for column in FEATURES if column.name in Inputs.model_fields]
@@ -48,6 +48,9 @@ EXPECTED, OTHER = (Prediction.model_validate(each) for each in GOLDEN.prediction
 """What the fakes predict, and what they recommend for when they cannot."""
 
 OUTCOME = {TARGET.name: {"float": 3, "bool": True, "category": "b"}[TARGET.kind]}
+TESTED = Features.model_validate(GOLDEN.features[0])
+"""What the fakes' version was tested with; EXPECTED is what it must predict."""
+
 TOKEN = "an-example-of-a-token-of-32-characters"
 VERSION = "3f2a9c"
 METRICS = b"inference_rows_total 1.0\n"
@@ -115,6 +118,10 @@ class FakePredictor:
         self.check(deadline)
         return self.measured
 
+    def self_test(self, deadline: float) -> SelfTest:
+        self.check(deadline)
+        return SelfTest(VERSION, [TESTED], [EXPECTED])
+
 
 GONE = PredictorError("unreachable", "nobody there")
 
@@ -127,6 +134,7 @@ class FakeModel:
         output: what to put into the response's first tensor.
         released: cleared while responses are to be held back.
         fault: what to raise.
+        self_test: what its version was tested with.
     """
 
     def __init__(self) -> None:
@@ -136,6 +144,10 @@ class FakeModel:
         self.released.set()
         self.fault: Exception | None = None
         self.requests: list[dict[str, Any]] = []
+        self.self_test: dict[str, list[Any]] = {
+            "rows": [TESTED.model_dump(mode="json")],
+            "predictions": [EXPECTED.model_dump()],
+        }
 
     def infer(self, request: dict[str, Any]) -> Any:
         self.requests.append(request)
@@ -161,7 +173,7 @@ class FakeModel:
                 "platform": "a fake",
                 "inputs": tensors[:-1],
                 "outputs": tensors[-1:],
-                "parameters": {"signature": signature()},
+                "parameters": {"signature": signature(), "self_test": json.dumps(self.self_test)},
             }
         )
 

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 from conftest import Service
 from structlog.testing import capture_logs
-from support import GONE, FakePredictor, wait_until
+from support import GONE, VERSION, FakePredictor, wait_until
 from test_predictors import ask, check, fault_of
 
 from service.metrics import Metrics
@@ -44,6 +44,7 @@ def test_a_model_that_fails_is_not_asked_until_one_call_has_found_it_well() -> N
     assert guard.breaker.state is State.OPEN  # a check is no prediction
     guard.now += PAUSE_SECONDS
     check(guard)  # the next request will be asked
+    assert guard.self_test(monotonic() + 10).version == VERSION
     assert ask(guard)
     assert ask(guard)
     assert guard.states == [

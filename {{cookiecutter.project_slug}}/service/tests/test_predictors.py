@@ -29,7 +29,7 @@ from support import (
 )
 
 from contract import FEATURES, MODEL_NAME, TARGET, Features, Prediction, golden, signature
-from service.predictors import Access, Answer, Predictor, PredictorError, from_url
+from service.predictors import Access, Answer, Predictor, PredictorError, SelfTest, from_url
 
 ROW = Features.model_validate(GOLDEN.features[0])
 
@@ -153,6 +153,35 @@ def test_a_server_without_signatures_is_compared_by_its_tensors(way: Way) -> Non
     for key, value in (("inputs", other), ("inputs", []), ("outputs", []), ("outputs", "x")):
         way.model.changes = {"parameters": {}, key: value}
         assert fault_of(lambda: check(way.predictor())).reason == "signature"
+
+
+def test_what_the_version_was_tested_with(way: Way) -> None:
+    predictor = way.predictor()
+
+    def tested() -> SelfTest:
+        return predictor.self_test(monotonic() + 10)
+
+    assert tested() == SelfTest(VERSION, [ROW], [EXPECTED])
+    rows, predictions = way.model.self_test.values()
+    tests: list[dict[str, list[Any]]] = [
+        {},
+        {"rows": rows},
+        {"rows": [], "predictions": []},
+        {"rows": rows * 2, "predictions": predictions},
+        {"rows": [{"unknown": 1}], "predictions": predictions},
+        {"rows": rows, "predictions": [{}]},
+    ]
+    for way.model.self_test in tests:
+        assert fault_of(tested).reason == "invalid_response"
+    changes: list[dict[str, Any]] = [
+        {"versions": None},
+        {"versions": ["1", "2"]},
+        {"parameters": {}},
+    ]
+    for way.model.changes in changes:
+        assert fault_of(tested).reason == "invalid_response"
+    way.model.changes = {"parameters": {"signature": "0123456789abcdef"}}
+    assert fault_of(tested).reason == "signature"
 
 
 def test_another_contract(way: Way) -> None:

@@ -72,6 +72,21 @@ def migrate(wait: float) -> None:
 
 
 @main.command()
+def check() -> None:
+    """Try whether this service can do its work, with the database and the model of its settings.
+
+    For after a deploy, and for when something is wrong. Nothing is changed. The exit status is 0
+    if every check is ok.
+    """
+    from service import check as checking
+
+    results = checking.check(load())
+    click.echo(checking.table(results))
+    if any(each.result != "ok" for each in results):
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("message")
 def revision(message: str) -> None:
     """Write a new migration from the difference between the tables and the database.

@@ -136,7 +136,7 @@ class Database:
     def _migrated(self, connection: Connection) -> bool:
         # A revision that is not known here is a later release's, which this one can work with: it
         # does so while the later one is rolled out, or after it was rolled back (ADR 36).
-        return MigrationContext.configure(connection).get_current_revision() not in self._earlier
+        return _revision(connection) not in self._earlier
 
     def migrated(self) -> bool:
         """Whether every migration of this release has been applied, and maybe later ones.
@@ -147,6 +147,15 @@ class Database:
         with self.engine.connect() as connection:
             return self._migrated(connection)
 
+    def revision(self) -> str:
+        """Which migration was applied last, or `none`.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
+        """
+        with self.engine.connect() as connection:
+            return _revision(connection) or "none"
+
     def migrate(self) -> None:
         """Apply the migrations that are missing; a later release's are left alone.
 
@@ -156,6 +165,10 @@ class Database:
         with self.engine.begin() as connection:
             if not self._migrated(connection):
                 command.upgrade(config(connection), "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 @contextmanager

@@ -23,6 +23,8 @@ def _database(text: str) -> str:
         url = make_url(text)
     except (ArgumentError, ValueError):  # the latter of a port that is no number
         raise ValueError("this is not a URL") from None
+    if "@" in (url.host or ""):  # a part of the password, which errors would show as the host
+        raise ValueError("it has more than one @: write %40 for one in the password")
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
     if url.drivername != "sqlite":

@@ -32,7 +32,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from contract import Features
 from contract.tracing import Trace
 from service.context import ARRIVAL, PROBE_PATHS, RequestContext
-from service.predictors import Answer, Predictor, PredictorError
+from service.predictors import Answer, Predictor, PredictorError, SelfTest
 from service.predictors.port import Batch
 from service.tracing import Tracing
 
@@ -134,6 +134,10 @@ class Traced:
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
         self._predictor.check(deadline)
+
+    def self_test(self, deadline: float) -> SelfTest:
+        """See `Predictor.self_test`."""
+        return self._predictor.self_test(deadline)
 
     def metrics(self, deadline: float) -> bytes | None:
         """See `Predictor.metrics`."""

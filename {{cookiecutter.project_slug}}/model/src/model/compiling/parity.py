@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from contract.tolerance import TOLERANCE
 from model.artifacts.manifest import Compilation
 from model.columns import Array
 from model.compiling.probes import probe_rows
-from model.engines.loading import TOLERANCE, Engine
+from model.engines.loading import Engine
 from model.engines.predictions import Predictions
 from model.errors import ModelError
 

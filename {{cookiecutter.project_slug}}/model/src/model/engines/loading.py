@@ -4,15 +4,15 @@ Nothing here imports scikit-learn, unless it must run a version that could not b
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import structlog
 
 from contract import FEATURES, TARGET
+from contract.tolerance import check_predictions
 from contract.types import KINDS
 from model.artifacts.manifest import ONNX_FILE, Manifest
 from model.artifacts.verification import VerifiedArtifact, verify
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from model.engines.sklearn import SklearnEngine
 
 REMEDY = "run `make train`"
-TOLERANCE = 1e-5
-"""How far a prediction may be from scikit-learn's, relative to it."""
 
 
 class Engine(Protocol):
@@ -48,6 +46,7 @@ class Model:
         fallback: what to answer while it cannot be asked, a `contract.Prediction` as JSON text.
         range: of a regression, the least and the greatest target of its training, a JSON list as
             text.
+        self_test: the rows of its self-test and what it must predict of them, JSON as text.
     """
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
@@ -57,6 +56,10 @@ class Model:
         target = manifest.observed.get(TARGET.name)
         quantiles = target and target.quantiles
         self.range = json.dumps([quantiles[0], quantiles[-1]]) if quantiles else None
+        test = manifest.self_test
+        values = zip(*test.columns.values(), strict=True)
+        rows = [dict(zip(test.columns, row, strict=True)) for row in values]
+        self.self_test = json.dumps({"rows": rows, "predictions": test.predictions})
 
     @classmethod
     def load(cls, path: Path, keys: Sequence[Path] = ()) -> "Model":
@@ -77,12 +80,7 @@ class Model:
             model = cls(manifest, engine_type(manifest).load(artifact))
         with explained(f"{path}: fails its self-test", REMEDY, anything):
             predicted = model.predict(self_test_rows(manifest))
-            # As `parity.relative_error` has it for what computes in float32.
-            floor = TOLERANCE * float(np.abs(predicted.numbers).max(initial=0.0))
-            pairs = zip(predicted.rows(), manifest.self_test.predictions, strict=True)
-            for row, (found, expected) in enumerate(pairs):
-                if not _is_close(found, expected, floor):
-                    raise ValueError(f"predicts {found} for row {row}, and not {expected}")
+            check_predictions(predicted.rows(), manifest.self_test.predictions)
         return model
 
     def predict(self, columns: Columns) -> Predictions:
@@ -117,13 +115,3 @@ def engine_type(manifest: Manifest) -> "type[OnnxEngine | SklearnEngine]":
     from model.engines.sklearn import SklearnEngine
 
     return SklearnEngine
-
-
-def _is_close(found: Any, expected: Any, floor: float) -> bool:
-    if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(
-            _is_close(found[key], value, floor) for key, value in expected.items()
-        )
-    if isinstance(expected, float):
-        return math.isclose(found, expected, rel_tol=TOLERANCE, abs_tol=floor)
-    return bool(found == expected)

@@ -86,7 +86,11 @@ def response_of(
 
 
 def metadata(model: Model) -> dict[str, Any]:
-    """What the model is: its tensors, and in `parameters` what the service compares."""
+    """What the model is: its tensors, and in `parameters` what the service compares.
+
+    That is the signature of the contract, and as JSON text the rows of the self-test with the
+    predictions of them, for `service check` to ask for.
+    """
     manifest = model.manifest
     inputs = [{"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES]
     outputs = [{"name": TARGET.name, "datatype": TARGET.datatype, "shape": [-1]}]
@@ -99,5 +103,5 @@ def metadata(model: Model) -> dict[str, Any]:
         "platform": model.engine.name,
         "inputs": inputs,
         "outputs": outputs,
-        "parameters": {"signature": manifest.signature},
+        "parameters": {"signature": manifest.signature, "self_test": model.self_test},
     }

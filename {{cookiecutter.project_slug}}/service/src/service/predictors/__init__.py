@@ -5,9 +5,9 @@ from collections.abc import Callable
 from service.predictors.access import Access
 from service.predictors.library import Library
 from service.predictors.open_inference import OpenInference
-from service.predictors.port import Answer, Predictor, PredictorError
+from service.predictors.port import Answer, Predictor, PredictorError, SelfTest
 
-__all__ = ["Access", "Answer", "Predictor", "PredictorError", "from_url"]
+__all__ = ["Access", "Answer", "Predictor", "PredictorError", "SelfTest", "from_url"]
 
 ADAPTERS: dict[str, Callable[..., Predictor]] = {
     "http": OpenInference,

@@ -6,7 +6,7 @@ from time import monotonic
 from contract import TARGET, Features
 from service.context import RequestContext
 from service.predictors.breaker import Breaker
-from service.predictors.port import Answer, Predictor, PredictorError, Reason
+from service.predictors.port import Answer, Predictor, PredictorError, Reason, SelfTest
 
 FAULTS: frozenset[Reason] = frozenset({"unreachable", "error", "invalid_response"})
 """What counts against a model however soon it came.
@@ -64,6 +64,10 @@ class Guarded:
     def metrics(self, deadline: float) -> bytes | None:
         """See `Predictor.metrics`; it asks whatever the breaker says."""
         return self._predictor.metrics(deadline)
+
+    def self_test(self, deadline: float) -> SelfTest:
+        """See `Predictor.self_test`."""
+        return self._predictor.self_test(deadline)
 
     def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""

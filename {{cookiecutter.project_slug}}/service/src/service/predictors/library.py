@@ -16,8 +16,8 @@ import structlog
 from contract import Features
 from service.context import RequestContext
 from service.predictors.access import Access
-from service.predictors.messages import answer_of, check_metadata, request_of
-from service.predictors.port import Answer, PredictorError
+from service.predictors.messages import answer_of, check_metadata, request_of, self_test_of
+from service.predictors.port import Answer, PredictorError, SelfTest
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,14 @@ class Library:
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(self._call(lambda: self._open().metadata(), deadline))
+        check_metadata(self._metadata(deadline))
+
+    def self_test(self, deadline: float) -> SelfTest:
+        """See `Predictor.self_test`."""
+        return self_test_of(self._metadata(deadline))
+
+    def _metadata(self, deadline: float) -> dict[str, Any]:
+        return self._call(lambda: self._open().metadata(), deadline)
 
     def metrics(self, deadline: float) -> None:
         """See `Predictor.metrics`."""

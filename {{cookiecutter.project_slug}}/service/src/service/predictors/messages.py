@@ -5,16 +5,23 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any, NoReturn
 
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
 from contract.tensors import inputs_of, predictions_of
-from service.predictors.port import Answer, Batch, PredictorError
+from service.predictors.port import Answer, Batch, PredictorError, SelfTest
 
 PAIR = TypeAdapter(tuple[FiniteFloat, FiniteFloat])
 VERSION = re.compile(r"[\x21-\x7e]{1,100}")
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
 BATCH = TypeAdapter(tuple[Annotated[int, Field(ge=1, le=2**31)], Milliseconds, Milliseconds])
+
+
+class _SelfTest(BaseModel):
+    """The self-test of a version, as the model server sends it."""
+
+    rows: list[Features]
+    predictions: list[Prediction]
 
 
 def request_of(features: Features, request_id: str) -> dict[str, Any]:
@@ -61,6 +68,26 @@ def check_metadata(metadata: object) -> None:
     _check_signature(parameters)
     if parameters.get("signature") is None:
         _check_tensors(message)
+
+
+def self_test_of(metadata: object) -> SelfTest:
+    """The self-test in this metadata.
+
+    Raises:
+        PredictorError: as `check_metadata`; "invalid_response" as well when there is none.
+    """
+    check_metadata(metadata)
+    message = _object(metadata)
+    versions = message.get("versions")
+    if not isinstance(versions, list) or len(versions) != 1 or not isinstance(versions[0], str):
+        _reject("the metadata does not name the one version that is served")
+    try:
+        test = _SelfTest.model_validate_json(_object(message.get("parameters") or {})["self_test"])
+    except (KeyError, TypeError, ValidationError):
+        _reject("the metadata holds no self-test: is it the model server of this release?")
+    if not test.rows or len(test.rows) != len(test.predictions):
+        _reject("the self-test does not have one prediction for each of its rows")
+    return SelfTest(versions[0], test.rows, test.predictions)
 
 
 def _batch(parameters: dict[str, Any]) -> Batch | None:

@@ -15,8 +15,8 @@ from service.context import RequestContext
 from service.predictors.access import Access
 from service.predictors.connecting import seconds_left, server_of
 from service.predictors.incoming import Incoming
-from service.predictors.messages import answer_of, check_metadata, request_of
-from service.predictors.port import Answer, PredictorError, Reason
+from service.predictors.messages import answer_of, check_metadata, request_of, self_test_of
+from service.predictors.port import Answer, PredictorError, Reason, SelfTest
 
 DEADLINE_HEADER = "X-Request-Timeout-Ms"
 """Whole milliseconds that are left: a relative time, since clocks differ."""
@@ -78,7 +78,14 @@ class OpenInference:
 
     def check(self, deadline: float) -> None:
         """See `Predictor.check`."""
-        check_metadata(_parse(self._call(_Request(f"GET {self._path}", {}, b"", deadline))))
+        check_metadata(self._metadata(deadline))
+
+    def self_test(self, deadline: float) -> SelfTest:
+        """See `Predictor.self_test`."""
+        return self_test_of(self._metadata(deadline))
+
+    def _metadata(self, deadline: float) -> Any:
+        return _parse(self._call(_Request(f"GET {self._path}", {}, b"", deadline)))
 
     def metrics(self, deadline: float) -> bytes:
         """See `Predictor.metrics`."""

@@ -1,5 +1,6 @@
 """What the service needs of a model, in the service's own words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -66,6 +67,21 @@ class Answer:
     batch: Batch | None = None
 
 
+@dataclass(frozen=True)
+class SelfTest:
+    """What the model's version was tested with when it was made.
+
+    Attributes:
+        version: which one.
+        rows: of features.
+        predictions: what the version must predict of each.
+    """
+
+    version: str
+    rows: Sequence[Features]
+    predictions: Sequence[Prediction]
+
+
 class Predictor(Protocol):
     """One model, however it is reached."""
 
@@ -86,6 +102,14 @@ class Predictor(Protocol):
 
         Raises:
             PredictorError: it does not; with the reason "signature" when its contract is another.
+        """
+        ...
+
+    def self_test(self, deadline: float) -> SelfTest:
+        """What to ask the model, and what it must answer, by the deadline.
+
+        Raises:
+            PredictorError: as `check`; and for a server that has no self-test.
         """
         ...
 
