@@ -262,7 +262,7 @@ def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) 
             ]
             assert image == f"{host}/orders/{NAME}-{unit}@{digest}"
     told = tmp_path / "kubectl"
-    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\n')
+    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho pod/one\n')
     told.chmod(0o755)
     make(stack.project, "deploy", KUBECTL=str(told), **images)
     calls = [line.split(" ", 1)[1] for line in (tmp_path / "calls").read_text().splitlines()]
@@ -271,7 +271,8 @@ def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) 
         f"{applied} --selector=app.kubernetes.io/component=migrate",
         applied,
     ]
-    assert calls[-1].startswith("rollout status deployment")
+    assert calls[-3].startswith("rollout status deployment")
+    assert calls[-1] == "exec pod/one --container=service -- service check"
     rendered = run(
         *(".venv/bin/kubectl", "kustomize", "deploy/kubernetes/release"), cwd=stack.project
     )

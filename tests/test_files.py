@@ -78,6 +78,10 @@ deploy/monitoring/grafana/datasources/prometheus.yml
 deploy/monitoring/prometheus.yml
 deploy/monitoring/rules.yml
 deploy/monitoring/rules_test.yml
+deploy/systemd/check.service
+deploy/systemd/model.service
+deploy/systemd/service.service
+deploy/systemd/sysusers.conf
 dev/chaos.py
 dev/demo.py
 dev/faults/__init__.py
@@ -139,6 +143,7 @@ docs/adr/0038-tracing.md
 docs/adr/0039-metrics.md
 docs/adr/README.md
 docs/adr/measurements.md
+docs/runbook.md
 docs/threat-model.md
 model/pyproject.toml
 model/requirements-dev.txt
@@ -310,6 +315,8 @@ tests/test_kubernetes.py
 tests/test_learning.py
 tests/test_pair.py
 tests/test_privacy.py
+tests/test_runbook.py
+tests/test_systemd.py
 tests/test_tracing.py
 tests/test_walls.py
 """

@@ -43,6 +43,11 @@ BREAKS = {
         (BASE, "-service:unreleased", "-service:latest"),
         (SEPARATE, "-model:unreleased", "-models:unreleased"),
     ],
+    "a_deploy_ends_with_a_check_in_the_newest_pod": [
+        ("deploy.py", '"service", "check")', '"service", "migrate")'),
+        ("deploy.py", "split()[-1]", "split()[0]"),
+        ("deploy.py", "        sys.exit(running.returncode)", "        pass"),
+    ],
     "no_secret_is_in_a_manifest": [
         ("base/kustomization.yaml", "resources:", "secretGenerator: [{name: it}]\nresources:"),
         (BASE, "API_KEYS_FILE, value: /run/secrets/api_keys", "API_KEYS, value: it"),

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,38 @@ def test_a_release_says_which_images(objects: list[Object], tmp_path: Path) -> N
     for container in all_containers(render(tmp_path)):
         unit = side(container)
         assert container["image"] == f"registry.example/{unit}@{digests[unit]}"
+
+
+KUBECTL = """#!/bin/sh
+shift
+echo "$*" >> calls
+case "$1" in
+  get) echo pod/before; echo pod/newest;;
+  exec) exit "$CHECKED";;
+esac
+"""
+"""Notes what it is asked to do; there are two Pods, and CHECKED is what a check comes to."""
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_deploy_ends_with_a_check_in_the_newest_pod(status: int, tmp_path: Path) -> None:
+    (tmp_path / "deploy/kubernetes").mkdir(parents=True)
+    (tmp_path / "kubectl").write_text(KUBECTL)
+    (tmp_path / "kubectl").chmod(0o755)
+    image = f"registry.example/it@sha256:{'0' * 64}"
+    variables = {"SERVICE": image, "MODEL": image, "OVERLAY": "", "KUBECTL": "./kubectl"}
+    done = subprocess.run(
+        [sys.executable, str(KUBERNETES / "deploy.py")],
+        cwd=tmp_path,
+        env={**os.environ, **variables, "CHECKED": str(status)},
+        check=False,
+    )
+    assert done.returncode == status
+    *_, rollout, pods, check = (tmp_path / "calls").read_text().splitlines()
+    assert rollout.startswith("rollout status deployment ")
+    assert pods.startswith("get pods --selector=app.kubernetes.io/component=service ")
+    assert "--sort-by=.metadata.creationTimestamp" in pods
+    assert check == "exec pod/newest --container=service -- service check"
 
 
 def test_no_secret_is_in_a_manifest(objects: list[Object]) -> None:

@@ -26,6 +26,8 @@ from model.settings import Settings, load_settings
 
 OTHER = 65534
 """The id of another user: nobody's."""
+GROUP = 54321
+"""The id of a group that may pass a socket's folder."""
 LONG = "x" * 32
 
 
@@ -95,6 +97,7 @@ def test_the_token_is_told_to_nobody(store: Store, tmp_path: Path) -> None:
             "MODEL_TOKENS_FILE: nowhere: No such file",
         ),
         ({"MODEL_TOKENS_FILE": "nowhere"}, "MODEL_TOKENS_FILE: set it or MODEL_TOKENS, not both"),
+        ({"MODEL_PEERS": "0,no-such-user"}, "no user is called 'no-such-user'"),
         ({"MODEL_URL": "http://0.0.0.0:0"}, "MODEL_PLAINTEXT"),
         ({"MODEL_URL": "https://127.0.0.1:0"}, "MODEL_CA, MODEL_SERVER_CERT, MODEL_SERVER_KEY"),
     ],
@@ -125,27 +128,30 @@ def test_loopback_and_what_is_said_to_be_safe_need_no_tls() -> None:
         with pytest.raises(ModelError, match="MODEL_PLAINTEXT"):
             print(Settings(model_url=f"http://{host}:1").bind)
     assert load_settings().model_peers == ()
+    assert Settings(model_peers="root, 7").model_peers == (0, 7)  # type: ignore[arg-type]
 
 
 # Users of this machine
 
 
-def call_as(user: int, path: Path) -> str:
+def call_as(user: int, path: Path, group: int | None = None) -> str:
     """What another user gets who calls at this socket: the first line of the answer, or why none.
+
+    The user's one group is by default of the same number.
 
     It is the caller's own interpreter that changes its user, since others may not run it.
     """
     sent = f"GET /v2 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKENS[0]}\r\n\r\n"
     code = (
         "import os, socket, sys\n"
-        "os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))\n"
+        "os.setgroups([]); os.setgid(int(sys.argv[4])); os.setuid(int(sys.argv[1]))\n"
         "try:\n"
         "    caller = socket.socket(socket.AF_UNIX); caller.settimeout(60)\n"
         "    caller.connect(sys.argv[2]); caller.sendall(sys.argv[3].encode())\n"
         "    print(caller.recv(65536).decode().partition('\\r')[0] or 'closed')\n"
         "except OSError as error: print(type(error).__name__)\n"
     )
-    command = [sys.executable, "-c", code, str(user), str(path), sent]
+    command = [sys.executable, "-c", code, str(user), str(path), sent, str(group or user)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -157,21 +163,28 @@ def test_other_users_of_the_machine_do_not_get_in(store: Store) -> None:
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
     path = folder / "run/model.sock"
+    refused = {"closed", "ConnectionResetError", "BrokenPipeError"}
     try:
         with serving(store, folder) as server:
             assert ask(server.at) == 200
             assert call_as(OTHER, path) == "PermissionError"
             path.parent.chmod(0o777)
             path.chmod(0o777)
-            refusals = {call_as(OTHER, path) for _ in range(3)}
-            assert refusals <= {"closed", "ConnectionResetError", "BrokenPipeError"}
+            assert {call_as(OTHER, path) for _ in range(3)} <= refused
             assert ask(server.at) == 200
             assert eventually(lambda: server.lines("event", "refused"))
             path.parent.chmod(0o711)
         settings = {"MODEL_PEERS": f"{OTHER}"}
         with serving(store, folder, settings=settings):
             assert call_as(OTHER, path) == "HTTP/1.1 200 OK"
-            assert call_as(OTHER - 1, path) in ("closed", "ConnectionResetError", "BrokenPipeError")
+            assert call_as(OTHER - 1, path) in refused
+            # As systemd's RuntimeDirectory makes it: the folder is for a group as well.
+            os.chown(path.parent, 0, GROUP)
+            path.parent.chmod(0o710)
+        with serving(store, folder, settings=settings):
+            assert call_as(OTHER, path, GROUP) == "HTTP/1.1 200 OK"
+            assert call_as(OTHER, path) == "PermissionError"
+            assert call_as(OTHER - 1, path, GROUP) in refused
     finally:
         shutil.rmtree(folder)
 

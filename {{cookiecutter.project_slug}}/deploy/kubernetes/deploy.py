@@ -1,4 +1,4 @@
-"""`make deploy`: two images, by their digests, to Kubernetes: migrate, then roll out."""
+"""`make deploy`: two images, by their digests, to Kubernetes: migrate, roll out, then check."""
 
 import os
 import re
@@ -27,6 +27,13 @@ def main() -> None:
         kubectl("rollout", "status", "deployment", PART + "model", PATIENCE)
     kubectl("apply", f"--kustomize={RELEASE}")
     kubectl("rollout", "status", "deployment", ALL, PATIENCE)
+    kubectl("exec", newest_pod(), "--container=service", "--", "service", "check")
+
+
+def newest_pod() -> str:
+    """A Pod of this release: those before may not have ended yet, and `deployment/` takes any."""
+    newest_last = "--sort-by=.metadata.creationTimestamp"
+    return kubectl("get", "pods", PART + "service", newest_last, "--output=name").split()[-1]
 
 
 def write_release() -> None:
@@ -42,12 +49,18 @@ def write_release() -> None:
     (RELEASE / "kustomization.yaml").write_text("\n".join(lines) + "\n")
 
 
-def kubectl(*arguments: str) -> None:
-    """Run kubectl in the project's namespace; if it fails, this program ends as it does."""
+def kubectl(*arguments: str) -> str:
+    """What kubectl prints, in the project's namespace; this program fails as it does."""
     command = [os.environ.get("KUBECTL") or "kubectl", f"--namespace={NAME}", *arguments]
     print(f"$ {shlex.join(command)}", flush=True)
-    if status := subprocess.run(command, check=False).returncode:
-        sys.exit(status)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        lines = []
+        for line in running.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    if running.returncode:
+        sys.exit(running.returncode)
+    return "".join(lines)
 
 
 if __name__ == "__main__":

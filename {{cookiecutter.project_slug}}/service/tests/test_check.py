@@ -121,6 +121,14 @@ def test_a_table_that_is_not_there(service: Service, run: Check) -> None:
     assert "model_versions" in found["writing"][1]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full(url: str, run: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.database.FREE_BYTES", 2**80)
+    found = run(url)
+    assert results(found) == ["ok", "ok", "failed", "ok", "ok", "ok"]
+    assert found["writing"][1] == "not writable: the disk is full"
+
+
 def test_a_user_who_may_not_write_to_a_table(run: Check) -> None:
     with postgres_database() as url:
         database = Database(url)

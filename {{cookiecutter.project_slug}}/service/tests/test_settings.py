@@ -41,9 +41,15 @@ def test_postgresql_is_reached_through_psycopg(url: str) -> None:
     assert settings(database_url=url).database_url == "postgresql+psycopg://u:p@h/d"
 
 
+def test_peers_are_users_by_id_or_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_PEERS", "root, 7")
+    assert load().model_peers == (0, 7)
+
+
 def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {
         "DATABASE_URL": "oracle://host",
+        "MODEL_PEERS": "no-such-user",
         "MODEL_DEADLINE": "0",
         "PORT": "http",
         "LOG_LEVEL": "loud",

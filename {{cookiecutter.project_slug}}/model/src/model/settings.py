@@ -4,16 +4,27 @@ import contextlib
 import re
 from ipaddress import ip_address
 from pathlib import Path
+from pwd import getpwnam
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import ByteSize, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BeforeValidator, ByteSize, Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.errors import ModelError, faults_of
 
 TOKEN_LENGTH = 32
 """The fewest characters of a token, so that nobody guesses it."""
+
+
+def _user(name: object) -> object:
+    """The id of a user who is given by name."""
+    if not isinstance(name, str) or name.isdecimal():
+        return name
+    try:
+        return getpwnam(name).pw_uid
+    except KeyError:
+        raise ValueError(f"no user is called {name!r:.40}") from None
 
 
 class Settings(BaseSettings):
@@ -29,8 +40,8 @@ class Settings(BaseSettings):
     """A file with the tokens, one a line, in place of `model_tokens`; read again on changes."""
     model_plaintext: bool = False
     """Whether `http://` may listen on another address than loopback, in the clear."""
-    model_peers: Annotated[tuple[int, ...], NoDecode] = ()
-    """User ids, besides its own, that may call over the socket, separated by commas."""
+    model_peers: Annotated[tuple[Annotated[int, BeforeValidator(_user)], ...], NoDecode] = ()
+    """Users, besides its own, who may call over the socket: ids or names, separated by commas."""
     model_ca: Path | None = None
     """For `https://`: the certificates (PEM) that vouch for callers."""
     model_server_cert: Path | None = None

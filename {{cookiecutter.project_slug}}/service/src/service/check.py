@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from contract import signature
 from contract.tolerance import check_predictions
+from contract.tracing import Trace
 from service import telemetry
 from service.app import predictor_of
+from service.context import RequestContext
 from service.database import Database
 from service.predictors import Predictor, PredictorError
 from service.settings import Settings
@@ -175,7 +177,8 @@ def _predictions(predictor: Predictor) -> str:
         test = predictor.self_test(monotonic() + SECONDS)
         for number, row in enumerate(test.rows):
             start = monotonic()
-            answer = predictor.predict(row, f"check-{number}", start + SECONDS)
+            context = RequestContext(f"check-{number}", start + SECONDS, Trace.of(""))
+            answer = predictor.predict(row, context)
             slowest = max(slowest, monotonic() - start)
             if answer.version != test.version:
                 both = f"{answer.version} answers, {test.version} was asked for"

@@ -3,6 +3,7 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
+from pwd import getpwnam
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -38,6 +39,16 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _user(name: object) -> object:
+    """The id of a user who is given by name."""
+    if not isinstance(name, str) or name.isdecimal():
+        return name
+    try:
+        return getpwnam(name).pw_uid
+    except KeyError:
+        raise ValueError(f"no user is called {name!r:.40}") from None
 
 
 def check_token(token: str) -> None:
@@ -82,8 +93,10 @@ class Settings(BaseSettings):
     model_plaintext: bool = False
     """Whether `http://` may reach a model on another host than this one, in the clear."""
 
-    model_peers: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = ()
-    """User ids, besides its own, that may own the model server at the other end of a socket."""
+    model_peers: Annotated[
+        tuple[Annotated[int, BeforeValidator(_user)], ...], NoDecode, BeforeValidator(_split)
+    ] = ()
+    """Users, besides its own, who may run the model server behind a socket: ids or names."""
 
     model_ca: Path | None = None
     """For `https://`: the certificates (PEM) that vouch for the server; the system's by default."""

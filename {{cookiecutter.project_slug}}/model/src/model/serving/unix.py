@@ -20,7 +20,8 @@ def private_socket(address: str, shared: bool = False) -> str:
 
     Args:
         address: where it shall be.
-        shared: whether other users may call, who pass the folder, but do not look into it.
+        shared: whether other users may call, who pass the folder, but do not look into it: all,
+            or those of its group.
 
     Raises:
         ModelError: the folder is another's or open to others, or the path is taken or too long.
@@ -39,8 +40,9 @@ def private_socket(address: str, shared: bool = False) -> str:
         if folder.st_mode & denied:
             fault = f"{path.parent} is open to other users"
             raise ModelError(f"MODEL_URL: {fault}; give the socket a folder of its own")
-        if shared and not folder.st_mode & stat.S_IXOTH:
-            raise ModelError(f"MODEL_PEERS: cannot pass {path.parent}; `chmod 711 {path.parent}`")
+        if shared and not folder.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+            remedy = f"`chmod 711 {path.parent}`, or 710 for those of its group"
+            raise ModelError(f"MODEL_PEERS: cannot pass {path.parent}; {remedy}")
         if path.exists() and not path.is_socket():
             raise ModelError(f"MODEL_URL: {path} is not a socket")
         if _is_served(short):
