@@ -1,7 +1,8 @@
-"""Every command of the runbook is run, in its order, against a pair with two versions of its model.
+"""Every command of the runbook is run, in its order, against a pair with two versions.
 
-No cluster and no manager of services take part: `kubectl`, `systemctl` and `journalctl` are stand-ins
-here. What they are asked about has to be in `deploy/`, and what a unit would do is done to the pair.
+No cluster and no manager of services take part: `kubectl`, `systemctl` and `journalctl` are
+stand-ins here. What they are asked about has to be in `deploy/`, and what a unit would do is done
+to the pair.
 """
 
 import os
@@ -23,7 +24,7 @@ COMMANDS = [
     for block in re.findall(r"^```console\n(.*?)^```", RUNBOOK, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
 ]
-STAND_IN = '#!/bin/sh\necho "$(basename $0) $*" >> "$CALLS"\n'
+STAND_IN = '#!/bin/sh\necho "$(basename $0) $*" >> "$CALLS"\necho pod/newest\n'
 
 
 @pytest.fixture
@@ -57,9 +58,7 @@ def version_of(pair: Pair) -> str:
     return found
 
 
-def test_every_command_runs(
-    pair: Pair, versions: tuple[Path, str, str], tmp_path: Path
-) -> None:
+def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_path: Path) -> None:
     _, before, current = versions
     tools, calls = tmp_path / "bin", tmp_path / "calls"
     tools.mkdir()
