@@ -141,6 +141,8 @@ docs/adr/0035-the-model-server-is-a-native-sidecar.md
 docs/adr/0036-what-is-deployed-before-what.md
 docs/adr/0038-tracing.md
 docs/adr/0039-metrics.md
+docs/adr/0040-a-check-after-each-deploy.md
+docs/adr/0041-on-one-machine.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/runbook.md

@@ -1,4 +1,4 @@
-"""Each test of a project's Kubernetes manifests fails on one that is wrong in its respect."""
+"""Each test of a project's manifests and units fails on one that is wrong in its respect."""
 
 import subprocess
 from collections.abc import Callable
@@ -12,7 +12,9 @@ Stamp = Callable[..., Path]
 BASE, SEPARATE = "base/deployment.yaml", "overlays/separate/model/deployment.yaml"
 NETWORK, SCALING = "base/network.yaml", "base/scaling.yaml"
 
-BREAKS = {
+Breaks = dict[str, list[tuple[str, str, str]]]
+
+KUBERNETES: Breaks = {
     "they_are_valid": [
         (BASE, "sleep: {seconds: 5}", "sleep: {second: 5}"),
         (BASE, "restartPolicy: Always", "restartsPolicy: Always"),
@@ -110,20 +112,82 @@ BREAKS = {
 }
 
 
+MODEL, SERVICE, CHECK = "model.service", "service.service", "check.service"
+
+SYSTEMD: Breaks = {
+    "they_are_valid": [
+        (MODEL, "MemoryMax=512M", "MemoryMax=much"),
+        (SERVICE, "ProtectSystem=", "ProtectsSystem="),
+        (SERVICE, "/bin/service migrate", "/bin/services migrate"),
+        (CHECK, "service check", "service check\nRestart=always"),
+    ],
+    "a_unit_can_do_little_but_its_work": [
+        (MODEL, "SystemCallFilter=@system-service\n", ""),
+        (MODEL, "CapabilityBoundingSet=", "#"),
+        (SERVICE, "RestrictNamespaces=yes\n", "AmbientCapabilities=CAP_SYS_ADMIN\n"),
+        (CHECK, "SystemCallFilter=@system-service\n", ""),
+    ],
+    "the_model_server_has_no_network": [
+        (MODEL, "PrivateNetwork=yes", "PrivateNetwork=no"),
+        (MODEL, "RestrictAddressFamilies=AF_UNIX", "RestrictAddressFamilies=AF_UNIX AF_INET"),
+        (MODEL, "http+unix:///run/", "http+unix:///tmp/"),
+    ],
+    "each_side_knows_the_user_of_the_other": [
+        ("sysusers.conf", "m order", "#m order"),
+        (SERVICE, "User=order-wait-times-service", "User=order-wait-times-model"),
+        (MODEL, "MODEL_PEERS=order-wait-times-service", "MODEL_PEERS=order-wait-times"),
+        (CHECK, "MODEL_PEERS=order-wait-times-model", "MODEL_PEERS=0"),
+        (MODEL, "PrivateTmp=yes", "PrivateTmp=yes\nPrivateUsers=yes"),
+        (MODEL, "RuntimeDirectoryMode=0710", "RuntimeDirectoryMode=0711"),
+    ],
+    "secrets_are_files_that_systemd_hands_over": [
+        (SERVICE, "DATABASE_URL_FILE=%d/database_url", "DATABASE_URL=postgresql://a:b@c/d"),
+        (SERVICE, "LoadCredential=api_keys:/etc/order-wait-times/api_keys\n", ""),
+        (MODEL, "%d/model_tokens", "/etc/order-wait-times/model_tokens"),
+        (CHECK, "/etc/order-wait-times/api_keys", "/etc/order-wait-times/keys"),
+        (
+            MODEL,
+            "RuntimeDirectory=order-wait-times\n",
+            "LoadCredential=database_url:/etc/order-wait-times/database_url\n",
+        ),
+    ],
+    "they_are_given_settings": [
+        (MODEL, "MODEL_STORE", "MODEL_STORES"),
+        (SERVICE, "/run/order-wait-times/model.sock", "/run/order-wait-times/other.sock"),
+        (CHECK, "/run/order-wait-times/model.sock", "/run/order-wait-times/other.sock"),
+    ],
+    "what_is_under_way_is_finished_before_a_stop": [
+        (MODEL, "TimeoutStopSec=15", "TimeoutStopSec=10"),
+        (SERVICE, "GRACEFUL_TIMEOUT=20", "GRACEFUL_TIMEOUT=30"),
+        (SERVICE, "KillMode=mixed", "KillMode=control-group"),
+        (MODEL, "Restart=always", "Restart=on-failure"),
+    ],
+    "the_service_migrates_first_and_starts_without_its_model": [
+        (SERVICE, "ExecStartPre", "ExecStartPost"),
+        (SERVICE, "Wants=network-online.target ", "Requires="),
+    ],
+}
+
+SUITES = [("kubernetes", KUBERNETES), ("systemd", SYSTEMD)]
+
+
 @pytest.mark.slow
-def test_a_wrong_manifest_is_found(stamp: Stamp, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suite", "breaks"), SUITES, ids=["kubernetes", "systemd"])
+def test_a_wrong_manifest_is_found(
+    suite: str, breaks: Breaks, stamp: Stamp, tmp_path: Path
+) -> None:
     project = on_the_bench(stamp(tmp_path / "out"))
     subprocess.run(["make", "--silent", "setup"], cwd=project, env=environment(), check=True)
 
     def check(name: str) -> "subprocess.CompletedProcess[str]":
-        command = [".venv/bin/pytest", "tests/test_kubernetes.py", "-k", name]
+        command = [".venv/bin/pytest", f"tests/test_{suite}.py", "-k", name]
         return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
 
     done = check("")
     assert done.returncode == 0, done.stdout
-    for name, breaks in BREAKS.items():
-        for file, old, new in breaks:
-            path = project / "deploy/kubernetes" / file
+    for name, changes in breaks.items():
+        for file, old, new in changes:
+            path = project / "deploy" / suite / file
             text = path.read_text("utf-8")
             assert old in text, (file, old)
             path.write_text(text.replace(old, new), "utf-8")
@@ -133,8 +197,9 @@ def test_a_wrong_manifest_is_found(stamp: Stamp, tmp_path: Path) -> None:
             assert "CalledProcessError" not in done.stdout, done.stdout  # it could be rendered
 
 
-def test_every_test_is_tried(stamp: Stamp, tmp_path: Path) -> None:
-    text = (stamp(tmp_path) / "tests/test_kubernetes.py").read_text("utf-8")
+@pytest.mark.parametrize(("suite", "breaks"), SUITES, ids=["kubernetes", "systemd"])
+def test_every_test_is_tried(suite: str, breaks: Breaks, stamp: Stamp, tmp_path: Path) -> None:
+    text = (stamp(tmp_path) / f"tests/test_{suite}.py").read_text("utf-8")
     names = [line.partition("(")[0] for line in text.splitlines() if line.startswith("def test_")]
-    assert len(names) == len(BREAKS)
-    assert all(any(name.startswith(f"def test_{each}") for each in BREAKS) for name in names)
+    assert len(names) == len(breaks)
+    assert all(any(name.startswith(f"def test_{each}") for each in breaks) for name in names)
