@@ -79,6 +79,7 @@ deploy/monitoring/prometheus.yml
 deploy/monitoring/rules.yml
 deploy/monitoring/rules_test.yml
 deploy/systemd/check.service
+deploy/systemd/hardened.conf
 deploy/systemd/model.service
 deploy/systemd/service.service
 deploy/systemd/sysusers.conf

@@ -113,19 +113,20 @@ KUBERNETES: Breaks = {
 
 
 MODEL, SERVICE, CHECK = "model.service", "service.service", "check.service"
+HARDENED = "hardened.conf"
 
 SYSTEMD: Breaks = {
     "they_are_valid": [
         (MODEL, "MemoryMax=512M", "MemoryMax=much"),
-        (SERVICE, "ProtectSystem=", "ProtectsSystem="),
+        (HARDENED, "ProtectSystem=", "ProtectsSystem="),
         (SERVICE, "/bin/service migrate", "/bin/services migrate"),
         (CHECK, "service check", "service check\nRestart=always"),
     ],
     "a_unit_can_do_little_but_its_work": [
-        (MODEL, "SystemCallFilter=@system-service\n", ""),
-        (MODEL, "CapabilityBoundingSet=", "#"),
-        (SERVICE, "RestrictNamespaces=yes\n", "AmbientCapabilities=CAP_SYS_ADMIN\n"),
-        (CHECK, "SystemCallFilter=@system-service\n", ""),
+        (HARDENED, "SystemCallFilter=@system-service\n", ""),
+        (HARDENED, "CapabilityBoundingSet=", "#"),
+        (HARDENED, "RestrictNamespaces=yes\n", "AmbientCapabilities=CAP_SYS_ADMIN\n"),
+        (MODEL, "PrivateNetwork=yes\n", "SystemCallFilter=@privileged\nNoNewPrivileges=no\n"),
     ],
     "the_model_server_has_no_network": [
         (MODEL, "PrivateNetwork=yes", "PrivateNetwork=no"),
@@ -137,7 +138,7 @@ SYSTEMD: Breaks = {
         (SERVICE, "User=order-wait-times-service", "User=order-wait-times-model"),
         (MODEL, "MODEL_PEERS=order-wait-times-service", "MODEL_PEERS=order-wait-times"),
         (CHECK, "MODEL_PEERS=order-wait-times-model", "MODEL_PEERS=0"),
-        (MODEL, "PrivateTmp=yes", "PrivateTmp=yes\nPrivateUsers=yes"),
+        (HARDENED, "PrivateTmp=yes", "PrivateTmp=yes\nPrivateUsers=yes"),
         (MODEL, "RuntimeDirectoryMode=0710", "RuntimeDirectoryMode=0711"),
     ],
     "secrets_are_files_that_systemd_hands_over": [

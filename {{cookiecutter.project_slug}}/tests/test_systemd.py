@@ -21,7 +21,8 @@ Unit = dict[str, list[str]]
 def unit(name: str) -> Unit:
     """The values of each option, in their order."""
     found: Unit = {}
-    for line in (SYSTEMD / f"{name}.service").read_text("utf-8").splitlines():
+    texts = [(SYSTEMD / file).read_text("utf-8") for file in (f"{name}.service", "hardened.conf")]
+    for line in "".join(texts).splitlines():
         option, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(option, []).append(value)
@@ -41,7 +42,10 @@ def installed(tmp_path: Path) -> list[Path]:
         text = (SYSTEMD / f"{name}.service").read_text("utf-8")
         text = text.replace(f"/opt/{SLUG}/", f"{ROOT}/")
         (tmp_path / f"{SLUG}-{name}.service").write_text(text)
-    return sorted(tmp_path.iterdir())
+    for_all = tmp_path / f"{SLUG}-.service.d"
+    for_all.mkdir()
+    shutil.copy(SYSTEMD / "hardened.conf", for_all)
+    return sorted(tmp_path.glob("*.service"))
 
 
 def analyze(*arguments: object) -> str:
