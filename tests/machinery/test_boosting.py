@@ -17,12 +17,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from contract import FEATURES, TARGET
+from contract.tolerance import TOLERANCE
 from model.artifacts.manifest import Compilation
 from model.columns import to_arrays
 from model.compiling.boosting import xgboost_forest
 from model.compiling.compiler import compile_pipeline
 from model.compiling.parity import relative_error
-from contract.tolerance import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 from model.training.history import History

@@ -6,11 +6,11 @@ import onnxruntime as ort
 from conftest import make_history
 from skl2onnx import convert_sklearn
 
+from contract.tolerance import TOLERANCE
 from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
 from model.compiling.converters import CONVERTERS, SHAPES
 from model.compiling.parity import relative_error
-from contract.tolerance import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 from model.training.history import History

@@ -18,11 +18,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from contract import FEATURES, TARGET, Column
+from contract.tolerance import TOLERANCE
 from model.columns import Array, to_arrays
 from model.compiling import compiler
 from model.compiling.compiler import compile_pipeline, convert
 from model.compiling.parity import Mismatch, prove
-from contract.tolerance import TOLERANCE
 from model.engines.loading import Engine
 from model.engines.onnx import OnnxEngine
 from model.engines.predictions import Predictions

@@ -24,10 +24,10 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from contract import FEATURES, TARGET
+from contract.tolerance import TOLERANCE
 from model.columns import to_arrays
 from model.compiling.compiler import compile_pipeline
 from model.compiling.parity import relative_error
-from contract.tolerance import TOLERANCE
 from model.engines.onnx import OnnxEngine
 from model.training.fitting import fit
 from model.training.history import History
