@@ -100,6 +100,7 @@ dev/faults/service_side.py
 dev/faults/strangers.py
 dev/field.py
 dev/first.py
+dev/migrations.py
 dev/pair.py
 dev/soak.py
 dev/up.py
@@ -140,6 +141,7 @@ docs/adr/0033-images.md
 docs/adr/0034-a-model-server-without-a-network.md
 docs/adr/0035-the-model-server-is-a-native-sidecar.md
 docs/adr/0036-what-is-deployed-before-what.md
+docs/adr/0037-migrations-expand-then-contract.md
 docs/adr/0038-tracing.md
 docs/adr/0039-metrics.md
 docs/adr/0040-a-check-after-each-deploy.md

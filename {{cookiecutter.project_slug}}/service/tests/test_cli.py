@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from click.testing import CliRunner
 from conftest import Service
-from support import NEW, OUTCOME, PATH, SPARSE
+from sqlalchemy import text
+from support import NEW, OUTCOME, PATH, PLURAL, SPARSE
 
 from contract import INPUTS, TARGET
-from service import cli
+from service import cli, connections
 from service.cli import main
+from service.database import Database, config
 from service.tables import Prediction
 
 COLUMNS = [column.name for column in (*INPUTS, TARGET)]
@@ -53,6 +56,25 @@ def test_migrate(fresh_url: str, run: Run) -> None:
     service = Service(fresh_url)
     service.place()
     service.close()
+
+
+def test_migrating_gives_up_on_a_lock_that_others_keep(
+    fresh_url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0.5)
+    database = Database(fresh_url, limited=False)
+    database.migrate()
+    with database.migrating() as connection:
+        command.downgrade(config(connection), "0001")  # the next one refers to a table that is used
+    with database.engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM {PLURAL}"))
+        status, out, message = run(fresh_url, "migrate")
+    assert (status, out, len(message.splitlines())) == (1, "", 1)
+    assert message.startswith("Error: another connection keeps a lock")
+    assert "run `service migrate` again, at a quieter moment" in message
+    assert "It stopped at: CREATE TABLE" in message
+    assert run(fresh_url, "migrate") == (0, "The database is up to date.\n", "")
+    database.engine.dispose()
 
 
 def test_export_writes_what_was_sent_and_looked_up_and_the_outcome(

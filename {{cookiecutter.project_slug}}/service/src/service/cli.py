@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from contract import INPUTS, TARGET, Inputs, LookedUp
+from service.connections import is_busy
 from service.database import Database, config
 from service.settings import Settings, load
 from service.tables import Prediction
@@ -67,7 +68,17 @@ def key(name: str) -> None:
 def migrate(wait: float) -> None:
     """Bring the database up to date."""
     with _database(wait) as database:
-        database.migrate()
+        try:
+            database.migrate()
+        except DBAPIError as error:
+            if not is_busy(error.orig):
+                raise
+            statement = " ".join((error.statement or "BEGIN").split())
+            raise click.ClickException(
+                "another connection keeps a lock that a migration needs; it gave up, so that no"
+                " request waits behind it: run `service migrate` again, at a quieter moment if this"
+                f" repeats. It stopped at: {statement:.100}"
+            ) from None
     click.echo("The database is up to date.")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -33,6 +34,10 @@ SECONDS = 1.0
 SERVER_SECONDS = 0.75
 """How long PostgreSQL itself works at a statement, locks included. It gives up before we do, so
 that nothing is stored for a request that has failed."""
+
+LOCK_SECONDS = 5
+"""How long a migration waits for a lock in PostgreSQL: whoever uses the table then waits behind it,
+even if only to read."""
 
 RETRY_SECONDS = 0.0002
 """How long to wait before another try to write to a SQLite file that another process writes to."""
@@ -234,8 +239,8 @@ class Turn:
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Whether SQLite says that another connection writes."""
-    return _code(error) == sqlite3.SQLITE_BUSY
+    """Whether another connection kept a lock for too long: in SQLite, since it writes."""
+    return isinstance(error, LockNotAvailable) or _code(error) == sqlite3.SQLITE_BUSY
 
 
 def _code(error: BaseException | None) -> int:

@@ -160,11 +160,25 @@ class Database:
         """Apply the migrations that are missing; a later release's are left alone.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: when the database does not answer.
+            sqlalchemy.exc.SQLAlchemyError: when the database does not answer, or others hold a lock
+                for too long (`connections.is_busy`); the migrations before that one are applied.
         """
-        with self.engine.begin() as connection:
-            if not self._migrated(connection):
-                command.upgrade(config(connection), "head")
+        if self.migrated():
+            return
+        with self.migrating() as connection:
+            command.upgrade(config(connection), "head")
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A connection on which Alembic begins and ends transactions, one for each migration."""
+        with self.engine.connect() as connection:
+            try:
+                if self._file is None:
+                    connection.exec_driver_sql(f"SET lock_timeout = '{to.LOCK_SECONDS}s'")
+                    connection.commit()
+                yield connection
+            finally:
+                connection.invalidate()  # nobody else gets one with this timeout
 
 
 def _revision(connection: Connection) -> str | None:
@@ -185,7 +199,10 @@ def _wrapped_errors(
 
 
 def _begin_as_told(connection: Connection) -> None:
-    if begin := connection.get_execution_options().get("begin", _begin):
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":  # in an `autocommit_block` of a migration
+        return
+    if begin := options.get("begin", _begin):
         with _wrapped_errors(connection.dialect, connection.connection):
             begin(connection.connection)
 
