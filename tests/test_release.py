@@ -1,6 +1,7 @@
 """What a release owes to those who have the one before; CONTRIBUTING.md says how to make one."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -43,7 +44,12 @@ def last_release(changelog: str, tags: list[str], is_shallow: bool = False) -> s
 def before() -> str:
     """The tag of the last release; without one, the tests say that they have nothing to compare."""
     is_shallow = git(TEMPLATE, "rev-parse", "--is-shallow-repository") == "true\n"
-    found = last_release(CHANGELOG, git(TEMPLATE, "tag", "--list").split(), is_shallow)
+    try:
+        found = last_release(CHANGELOG, git(TEMPLATE, "tag", "--list").split(), is_shallow)
+    except LookupError as fault:
+        if os.environ.get("GITHUB_ACTIONS"):  # where the workflow fetches them
+            raise
+        pytest.skip(f"nothing is known of the last release: {fault}")
     return found or pytest.skip("no release is tagged yet, so there is nothing to update from")
 
 
