@@ -1,6 +1,7 @@
 """Whatever is wrong with an artifact is found before its model is loaded, and said in one line."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -173,3 +174,25 @@ def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> N
         assert other.folder() == other.path / version
     versions = {manifest.version, second.version}
     assert {each.name for each in other.path.iterdir()} == {"current", *versions}
+
+
+@pytest.mark.parametrize(("mode", "others"), [(0o700, 0), (0o755, 0o055), (0o750, 0o050)])
+def test_who_may_read_the_store_may_read_what_is_added(
+    store: Store, tmp_path: Path, mode: int, others: int
+) -> None:
+    manifest = store.read()
+    files = {name: (store.folder() / name).read_bytes() for name in manifest.files}
+    shared = Store(tmp_path / "shared")
+    shared.path.mkdir()
+    shared.path.chmod(mode)
+    umask = os.umask(0o077)  # as `model` has it
+    try:
+        shared.add(manifest, files)
+        shared.promote(manifest.version)
+    finally:
+        os.umask(umask)
+    made = [shared.path / "current", shared.folder(), *shared.folder().iterdir()]
+    assert len(made) > 4
+    for path in made:
+        allowed = others if path.is_dir() else others & 0o044
+        assert path.stat().st_mode & 0o077 == allowed, path

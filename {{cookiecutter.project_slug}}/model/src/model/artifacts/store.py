@@ -4,6 +4,7 @@ A folder per version and a text file `current` that names one; both appear at on
 """
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -117,6 +118,8 @@ class Store:
                 for name, content in files.items():
                     (new / name).touch(0o600)
                     (new / name).write_bytes(content)
+                    self._share(new / name)
+                self._share(new)
                 check(new)
                 if target.exists():  # nothing can be renamed onto a folder that is not empty
                     target.rename(Path(work, "old"))
@@ -129,7 +132,13 @@ class Store:
         new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
         with explained(self.path):
             new.write_text(f"{version}\n", "utf-8")
+            self._share(new)
             new.replace(self.path / CURRENT_FILE)
+
+    def _share(self, path: Path) -> None:
+        """Let those read a file or a folder of the store who may read the store's own folder."""
+        others = 0o055 if path.is_dir() else 0o044
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | self.path.stat().st_mode & others)
 
 
 def _is_signed(folder: Path, sign: Callable[[bytes], bytes]) -> bool:
