@@ -262,7 +262,7 @@ def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) 
             ]
             assert image == f"{host}/orders/{NAME}-{unit}@{digest}"
     told = tmp_path / "kubectl"
-    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho pod/one\n')
+    told.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\necho Complete pod/one\n')
     told.chmod(0o755)
     make(stack.project, "deploy", KUBECTL=str(told), **images)
     calls = [line.split(" ", 1)[1] for line in (tmp_path / "calls").read_text().splitlines()]

@@ -153,33 +153,47 @@ def test_a_release_says_which_images(objects: list[Object], tmp_path: Path) -> N
 KUBECTL = """#!/bin/sh
 shift
 echo "$*" >> calls
-case "$1" in
-  get) echo pod/before; echo pod/newest;;
-  exec) exit "$CHECKED";;
+case "$1 $2" in
+  "get job"*) echo "$JOB";;
+  "get pods") echo pod/before; echo pod/newest;;
+  "exec "*) exit "$CHECKED";;
 esac
 """
-"""Notes what it is asked to do; there are two Pods, and CHECKED is what a check comes to."""
+"""Notes what it is asked to do; there are two Pods, JOB is what became of the migrations and
+CHECKED what a check comes to."""
 
 
-@pytest.mark.parametrize("status", [0, 1])
-def test_a_deploy_ends_with_a_check_in_the_newest_pod(status: int, tmp_path: Path) -> None:
-    (tmp_path / "deploy/kubernetes").mkdir(parents=True)
-    (tmp_path / "kubectl").write_text(KUBECTL)
-    (tmp_path / "kubectl").chmod(0o755)
+def deploy(folder: Path, **environment: str) -> tuple[int, list[str]]:
+    """The exit status of a deploy in an empty folder, and what kubectl was asked to do."""
+    (folder / "deploy/kubernetes").mkdir(parents=True)
+    (folder / "kubectl").write_text(KUBECTL)
+    (folder / "kubectl").chmod(0o755)
     image = f"registry.example/it@sha256:{'0' * 64}"
     variables = {"SERVICE": image, "MODEL": image, "OVERLAY": "", "KUBECTL": "./kubectl"}
     done = subprocess.run(
         [sys.executable, str(KUBERNETES / "deploy.py")],
-        cwd=tmp_path,
-        env={**os.environ, **variables, "CHECKED": str(status)},
+        cwd=folder,
+        env={**os.environ, **variables, **environment},
         check=False,
     )
-    assert done.returncode == status
-    *_, rollout, pods, check = (tmp_path / "calls").read_text().splitlines()
+    return done.returncode, (folder / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_deploy_ends_with_a_check_in_the_newest_pod(status: int, tmp_path: Path) -> None:
+    ended, (*_, rollout, pods, check) = deploy(tmp_path, JOB="Complete", CHECKED=str(status))
+    assert ended == status
     assert rollout.startswith("rollout status deployment ")
     assert pods.startswith("get pods --selector=app.kubernetes.io/component=service ")
     assert "--sort-by=.metadata.creationTimestamp" in pods
     assert check == "exec pod/newest --container=service -- service check"
+
+
+def test_a_deploy_ends_where_the_migrations_fail(tmp_path: Path) -> None:
+    ended, calls = deploy(tmp_path, JOB="FailureTarget Failed")
+    assert ended == 1
+    assert calls[-1].startswith(f"logs --selector=job-name={SLUG}-migrate ")
+    assert len([call for call in calls if call.startswith("apply")]) == 1  # the migrations
 
 
 def test_no_secret_is_in_a_manifest(objects: list[Object]) -> None:

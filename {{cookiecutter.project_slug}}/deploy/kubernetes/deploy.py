@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 NAME = "{{ cookiecutter.project_slug }}"
 RELEASE = Path("deploy/kubernetes/release")
@@ -13,7 +14,8 @@ IMAGE = re.compile(r"(.+)@(sha256:[0-9a-f]{64})")
 JOB = f"{NAME}-migrate"
 ALL = f"--selector=app.kubernetes.io/name={NAME}"
 PART = "--selector=app.kubernetes.io/component="
-PATIENCE = "--timeout=10m"
+PATIENCE_SECONDS = 600
+PATIENCE = f"--timeout={PATIENCE_SECONDS}s"
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def main() -> None:
     write_release()
     kubectl("delete", "job", JOB, "--ignore-not-found")
     kubectl("apply", f"--kustomize={RELEASE}", PART + "migrate")
-    kubectl("wait", f"job/{JOB}", "--for=condition=complete", PATIENCE)
+    wait_for_migrations()
     if "separate" in os.environ.get("OVERLAY", ""):  # its model goes first (ADR 36)
         kubectl("apply", f"--kustomize={RELEASE}", PART + "model")
         kubectl("rollout", "status", "deployment", PART + "model", PATIENCE)
@@ -30,10 +32,25 @@ def main() -> None:
     kubectl("exec", newest_pod(), "--container=service", "--", "service", "check")
 
 
+def wait_for_migrations() -> None:
+    """Return once they are applied; `kubectl wait` would sit out its time when they have failed."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    conditions = "--output=jsonpath={.status.conditions[*].type}"
+    while "Complete" not in (found := kubectl("get", f"job/{JOB}", conditions).split()):
+        if "Failed" in found or monotonic() > deadline:
+            kubectl("logs", f"--selector=job-name={JOB}", "--prefix", "--tail=20")
+            sys.exit("the migrations were not applied; the release before goes on")
+        sleep(2)
+
+
 def newest_pod() -> str:
     """A Pod of this release: those before may not have ended yet, and `deployment/` takes any."""
+    running = "--field-selector=status.phase=Running"
     newest_last = "--sort-by=.metadata.creationTimestamp"
-    return kubectl("get", "pods", PART + "service", newest_last, "--output=name").split()[-1]
+    pods = kubectl("get", "pods", PART + "service", running, newest_last, "--output=name").split()
+    if not pods:
+        sys.exit("no Pod of the service runs")
+    return pods[-1]
 
 
 def write_release() -> None:

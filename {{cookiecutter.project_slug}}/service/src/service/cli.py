@@ -151,6 +151,7 @@ def _written_whole(path: Path) -> Iterator[TextIO]:
         return
     new = path.with_name(f".{path.name}-{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with new.open("x", encoding="utf-8") as file:
             yield file
         new.replace(path)
