@@ -1,6 +1,7 @@
 """`service check`, from outside: of a pair that works, and of one in which one thing is wrong."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ GOOD = {
 
 def check(pair: Pair, **changes: str) -> tuple[dict[str, str], str]:
     """The result of each check, and all that it printed."""
-    command = [str(ROOT / "service/.venv/bin/service"), "check"]
     variables = {**pair.service.environment, **changes}
+    venv = "dev" if variables["MODEL_URL"].startswith("library:") else "service"
+    command = [str(ROOT / venv / ".venv/bin/service"), "check"]
     done = subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
     )
@@ -100,8 +102,8 @@ def test_the_model_is_down(pair: Pair) -> None:
 def test_the_database_is_not_migrated(pair: Pair, database: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/empty.db"
     (tmp_path / "empty.db").touch()
-    if database.startswith("postgresql"):  # one that every server has
-        url = f"{database.rpartition('/')[0]}/template1"
+    if database.startswith("postgresql"):
+        url = os.environ["TEST_POSTGRES_URL"]
     found, text = check(pair, DATABASE_URL=url)
     assert found == GOOD | {"migrations": "failed", "writing": "not tried"}, text
     assert "run `service migrate`" in text
@@ -112,6 +114,11 @@ def test_the_database_is_not_there(pair: Pair) -> None:
     rest = {"migrations": "not tried", "writing": "not tried"}
     assert found == GOOD | {"database": "failed"} | rest, text
     assert "a-password" not in text
+
+
+def test_the_model_is_a_library(pair: Pair, store: Path) -> None:
+    found, text = check(pair, MODEL_URL=f"library:{store}")
+    assert found == GOOD, text
 
 
 def test_the_model_was_made_for_another_contract(pair: Pair) -> None:

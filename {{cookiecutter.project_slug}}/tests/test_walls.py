@@ -139,3 +139,9 @@ def test_what_a_unit_must_not_use_is_not_even_installed(unit: str, absent: list[
     (packages,) = (ROOT / unit / ".venv/lib").glob("python3.*/site-packages")
     assert (packages / "pydantic").is_dir()
     assert not [name for name in absent if (packages / name).exists()]
+
+
+def test_what_stands_on_both_sides_of_the_wall_is_the_same() -> None:
+    sides = (ROOT / "service/src/service", ROOT / "model/src/model/serving")
+    one, other = ((side / "processes.py").read_text("utf-8") for side in sides)
+    assert one == other

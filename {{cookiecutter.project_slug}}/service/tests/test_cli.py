@@ -117,8 +117,8 @@ def test_export_that_breaks_off_leaves_the_file_as_it_was(
     assert run(service.url, "export", "rows.csv")[0] == 1
     assert (tmp_path / "rows.csv").read_text() == "as it was"
     assert [path.name for path in tmp_path.glob("*rows.csv*")] == ["rows.csv"]
-    code, _, err = run(service.url, "export", "nowhere/rows.csv")
-    assert (code, err) == (1, "Error: nowhere/rows.csv: No such file or directory\n")
+    code, _, err = run(service.url, "export", "rows.csv/rows.csv")
+    assert (code, err) == (1, "Error: rows.csv/rows.csv: File exists\n")
 
 
 @pytest.mark.parametrize("command", [["export", "rows.csv"], ["revision", "more"]])

@@ -14,15 +14,19 @@ from service.tracing import ENDPOINTS, Tracing, is_configured
 def test_spans_are_recorded_where_an_endpoint_is_set(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for each in (*ENDPOINTS, "OTEL_SDK_DISABLED"):
+    for each in (*ENDPOINTS, "OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"):
         monkeypatch.delenv(each, raising=False)
     assert not is_configured()
     monkeypatch.setenv(name, "")
     assert not is_configured()
     monkeypatch.setenv(name, "http://127.0.0.1:4318")
     assert is_configured()
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert not is_configured()
+    with monkeypatch.context() as patch:
+        patch.setenv("OTEL_SDK_DISABLED", "true")
+        assert not is_configured()
+    for exporter, expected in (("none", False), ("otlp", True)):
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", exporter)
+        assert is_configured() is expected
 
 
 def test_without_the_extra_the_service_works_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Literal
 
+from alembic.util import CommandError
 from sqlalchemy import false, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -69,7 +70,8 @@ def check(settings: Settings) -> list[Result]:
     Raises:
         SystemExit: a setting is invalid.
     """
-    telemetry.configure_logging(settings)
+    # What it finds is told in the table; a model in this process would log that it serves.
+    telemetry.configure_logging(settings.model_copy(update={"log_level": "error"}))
     predictor = predictor_of(settings)
     database = Database(settings.database_url)
     checks = [
@@ -133,8 +135,11 @@ def _database(database: Database, url: str) -> str:
 
 def _migrations(database: Database) -> str:
     """Ask as readiness does, which accepts a later release's."""
-    at = database.revision()
-    if not database.migrated():
+    try:
+        at, is_migrated = database.revision(), database.migrated()
+    except CommandError as error:
+        raise Failed(f"{error}: what the table alembic_version says, no release has left") from None
+    if not is_migrated:
         raise Failed(f"at revision {at}, which lacks migrations of this release: {MIGRATE}")
     return f"at revision {at}"
 

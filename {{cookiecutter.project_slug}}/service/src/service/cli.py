@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TextIO
@@ -158,7 +158,8 @@ def _written_whole(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()
 
 
 def _inputs_of(served: dict[str, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What has a traceback in the log is reported to Sentry as well, where SENTRY_DSN says where.
+"""What the service logs with a traceback is reported to Sentry as well, if SENTRY_DSN says where.
 
 A report tells the error and where in the code it happened, and nothing of the caller: no request,
 no values of variables, and only the first line of a message, since what follows may quote a row.

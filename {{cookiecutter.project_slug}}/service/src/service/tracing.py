@@ -13,6 +13,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 def is_configured() -> bool:
     """Whether spans are to be exported, by OpenTelemetry's own variables."""
     off = variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    off = off or variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
     return not off and any(map(variables.get, ENDPOINTS))
 
 
