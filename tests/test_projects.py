@@ -121,7 +121,13 @@ def write_history(path: Path, answers: dict[str, str], rows: int = 400) -> None:
 
 ON_BOTH_DATABASES = {"default", "binary with missing values", "awkward names and values"}
 """One kind of each task; the others save time and run on SQLite."""
-ALIKE = ("test_process.py", "test_chaos.py")
+ALIKE = (
+    "test_process.py",
+    "test_chaos.py",
+    "test_runbook.py",
+    "test_systemd.py",
+    "test_tracing.py",
+)
 """Suites that take long and do not depend on the answers; one kind runs them."""
 
 
