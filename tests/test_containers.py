@@ -152,10 +152,18 @@ def test_grafana_has_what_it_shows(stack: Stack) -> None:
         return yaml.safe_load(answer.text)
 
     wait_until_answers(stack.grafana)
-    (source,) = read("/etc/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    environment = set(stack.inspect(stack.container("grafana"), ".Config.Env"))
+    assert environment >= {
+        "GF_PATHS_PROVISIONING=/etc/monitoring/grafana",
+        # Nobody can log in, and least of all as admin.
+        "GF_AUTH_BASIC_ENABLED=false",
+        "GF_AUTH_DISABLE_LOGIN_FORM=true",
+        "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION=true",
+    }
+    (source,) = read("/etc/monitoring/grafana/datasources/prometheus.yml")["datasources"]
     ask = f"from urllib.request import urlopen; urlopen('{source['url']}/-/ready')"
     stack.engine("exec", stack.container("grafana"), "python3", "-c", ask)
-    (provider,) = read("/etc/grafana/provisioning/dashboards/files.yml")["providers"]
+    (provider,) = read("/etc/monitoring/grafana/dashboards/files.yml")["providers"]
     assert read(f"{provider['options']['path']}/dashboard.json")["panels"]
 
 

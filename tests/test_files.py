@@ -75,6 +75,7 @@ deploy/kubernetes/overlays/separate/service.yaml
 deploy/monitoring/dashboard.json
 deploy/monitoring/grafana/dashboards/files.yml
 deploy/monitoring/grafana/datasources/prometheus.yml
+deploy/monitoring/kubernetes.yml
 deploy/monitoring/prometheus.yml
 deploy/monitoring/rules.yml
 deploy/monitoring/rules_test.yml

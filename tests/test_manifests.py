@@ -12,6 +12,7 @@ Stamp = Callable[..., Path]
 
 BASE, SEPARATE = "base/deployment.yaml", "overlays/separate/model/deployment.yaml"
 NETWORK, SCALING = "base/network.yaml", "base/scaling.yaml"
+PROMETHEUS = "../monitoring/kubernetes.yml"
 
 Breaks = dict[str, list[tuple[str, str, str]]]
 
@@ -101,6 +102,14 @@ KUBERNETES: Breaks = {
         (NETWORK, "- {port: http}", "- {port: ops}"),
         (NETWORK, "from:\n        - namespaceSelector", "from: []\n      x:\n        - it"),
         (NETWORK, "component: service\n  policyTypes", "component: migrate\n  policyTypes"),
+    ],
+    "prometheus_finds_the_services_pods_alone": [
+        (BASE, "{name: ops, containerPort", "{name: metrics, containerPort"),
+        ("base/namespace.yaml", "name: order", "name: the-order"),
+        (PROMETHEUS, "regex: ops", "regex: ops|http"),
+        (PROMETHEUS, "kubernetes.io/name=", "kubernetes.io/component="),
+        (PROMETHEUS, "/metrics/model", "/metrics"),
+        (PROMETHEUS, "rules.yml", "rule.yml"),
     ],
     "the_service_alone_reaches_a_separate_model": [
         ("overlays/separate/network.yaml", "component: service", "component: migrate"),

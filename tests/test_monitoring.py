@@ -4,10 +4,11 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -198,6 +199,25 @@ def rules_of(project: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+def test_a_database_that_is_gone_is_told_by_a_service_that_is_up(watched: Watched) -> None:
+    def told(value: float) -> bool:
+        found = (watched.values(f'{name}{{job="{SERVICE}"}}') for name in ("service_ready", "up"))
+        return list(found) == [[value], [1.0]]
+
+    def rename(table: str, name: str) -> None:
+        with closing(sqlite3.connect(watched.project / "var/service.db", timeout=30)) as database:
+            database.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+    wait_until(lambda: told(1.0), "ready")
+    rename("alembic_version", "aside")
+    try:
+        wait_until(lambda: told(0.0), "not ready")
+    finally:
+        rename("aside", "alembic_version")
+    wait_until(lambda: told(1.0), "ready again")
+
+
+@pytest.mark.slow
 def test_traces_arrive_as_exemplars(watched: Watched) -> None:
     for name in ("http_request_duration_seconds_bucket", "model_request_duration_seconds_bucket"):
 
@@ -215,6 +235,8 @@ def test_traces_arrive_as_exemplars(watched: Watched) -> None:
 def test_every_metric_is_named_by_the_conventions(watched: Watched, path: str) -> None:
     text = httpx.get(f"{watched.operations}{path}", timeout=30).content
     assert b"build_info" in text
+    samples = [line for line in text.splitlines() if not line.startswith(b"#")]
+    assert all((b'server="' in line) == (path == "/metrics/model") for line in samples)
     check = [program("promtool"), "check", "metrics"]
     done = subprocess.run(check, input=text, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -244,6 +266,19 @@ def test_each_alert_says_what_to_do_and_is_tested(stamp: Stamp, tmp_path: Path) 
     ]
     for alert in alerts:
         assert any(f'alertname="{alert["alert"]}"' in labels for labels in expected), alert
+
+
+def test_a_clusters_configuration_is_valid_but_for_what_promtool_lacks(
+    stamp: Stamp, tmp_path: Path
+) -> None:
+    folder = stamp(tmp_path, history="none") / MONITORING
+    config = yaml.safe_load((folder / "kubernetes.yml").read_text("utf-8"))
+    for job in config["scrape_configs"]:
+        assert job.pop("kubernetes_sd_configs")
+    (folder / "rest.yml").write_text(yaml.safe_dump(config))
+    run = [program("promtool"), "check", "config", "rest.yml"]
+    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_rules_that_cannot_be_checked_are_told_and_fail_in_ci(stamp: Stamp, tmp_path: Path) -> None:

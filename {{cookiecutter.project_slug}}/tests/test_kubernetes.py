@@ -318,6 +318,35 @@ def test_anybody_reaches_the_service_and_monitoring_its_metrics(objects: list[Ob
     assert operations["from"]
 
 
+def test_prometheus_finds_the_services_pods_alone(objects: list[Object]) -> None:
+    config, cluster = (
+        yaml.safe_load((ROOT / "deploy/monitoring" / name).read_text("utf-8"))
+        for name in ("prometheus.yml", "kubernetes.yml")
+    )
+    jobs = cluster.pop("scrape_configs")
+    asked = {each["job_name"]: each.get("metrics_path") for each in config.pop("scrape_configs")}
+    assert {each["job_name"]: each.get("metrics_path") for each in jobs} == asked
+    assert cluster == config
+    (namespace,) = of(objects, "Namespace")
+    for job in jobs:
+        (discovered,) = job["kubernetes_sd_configs"]
+        assert (discovered["role"], discovered["namespaces"]) == ("pod", {"names": [namespace]})
+        (selector,) = discovered["selectors"]
+        label, _, value = selector["label"].partition("=")
+        port, instance = job["relabel_configs"]
+        assert port["source_labels"] == ["__meta_kubernetes_pod_container_port_name"]
+        found = [
+            (container["name"], each["name"])
+            for template in templates(objects)
+            if selects({label: value}, template)
+            for container in containers(template)
+            for each in container.get("ports", [])
+            if port["action"] == "keep" and re.fullmatch(port["regex"], each["name"])
+        ]
+        assert found == [("service", "ops")]
+        assert instance["target_label"] == "instance"  # by which an alert compares both jobs
+
+
 def test_the_service_alone_reaches_a_separate_model(separate: list[Object]) -> None:
     policy = of(separate, "NetworkPolicy")[f"{SLUG}-model"]["spec"]
     service, model = (each["spec"]["template"] for each in of(separate, "Deployment").values())

@@ -1,9 +1,11 @@
 """What the model server measures, and who may see it."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from conftest import INFER, REQUEST
@@ -13,10 +15,24 @@ from support import AUTHORIZATION, Connection, ask, connected, eventually, servi
 from model.artifacts.store import Store
 
 
+SERVER = re.compile('server="([^"]+)",?')
+
+
+def lines(text: str) -> list[str]:
+    """Those that hold samples."""
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
 def samples(text: str) -> dict[str, float]:
-    """The value of each sample, by its name and labels."""
-    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, _, value in lines}
+    """The value of each sample, by its name and its labels but `server`."""
+    text = SERVER.sub("", text).replace(",}", "}").replace("{}", "")
+    found = (line.rpartition(" ") for line in lines(text))
+    return {name: float(value) for name, _, value in found}
+
+
+def servers(text: str) -> set[str]:
+    """Whose samples they are; each says it."""
+    return {name for line in lines(text) for name in SERVER.findall(line) or ["nobody"]}
 
 
 def version_info(store: Store) -> str:
@@ -24,10 +40,15 @@ def version_info(store: Store) -> str:
     return 'model_version_info{version="' + store.current() + '"}'
 
 
+def answer(connection: Connection) -> str:
+    """The metrics, as the worker at the other end tells them."""
+    connection.request("GET", "/metrics", headers=AUTHORIZATION)
+    return connection.getresponse().read().decode()
+
+
 def scrape(connection: Connection) -> dict[str, float]:
     """What the worker at the other end knows."""
-    connection.request("GET", "/metrics", headers=AUTHORIZATION)
-    return samples(connection.getresponse().read().decode())
+    return samples(answer(connection))
 
 
 def test_it_tells_batches_answers_refusals_and_the_version(
@@ -83,7 +104,9 @@ def test_workers_count_as_one_and_one_that_ends_counts_on(
         os.kill(ended, number)
         assert eventually(lambda: len({*server.workers()} - {ended}) == 2)
         with connected(server.at) as connection:
-            found = scrape(connection)
+            text = answer(connection)
+        assert servers(text) == {f"{gethostname()}-{server.process.pid}"}
+        found = samples(text)
         assert found[name] == asked
         assert found[version_info(store)] == 1
         assert found["process_resident_memory_bytes"] > 10e6

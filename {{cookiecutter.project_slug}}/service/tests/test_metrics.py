@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 from conftest import Service
 from support import NEW, PATH
 
+from service import health
 from service.predictors import PredictorError
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -60,6 +62,31 @@ def test_they_tell_what_was_built_and_which_version_answers(service: Service) ->
     ]
     (build,) = (line for line in lines if line.startswith("build_info{"))
     assert 'revision="0123abc"' in build
+
+
+def test_they_tell_whether_it_is_ready_though_nobody_asks(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics, readiness = (service.app.extensions[name] for name in ("metrics", "readiness"))
+
+    def told() -> list[str]:
+        """As another worker would that is scraped, which computes nothing for this one."""
+        lines = metrics.exposition()[0].decode().splitlines()
+        return [line for line in lines if line.startswith("service_ready")]
+
+    assert told() == ["service_ready 0.0"]  # nothing has been checked yet
+    for reason, ready in (("unreachable", 1), ("signature", 0), ("timeout", 1)):
+        service.predictor.error = PredictorError(reason, "what is wrong")  # type: ignore[arg-type]
+        readiness.check_now()
+        assert told() == [f"service_ready {ready}.0"]
+    service.put_aside("alembic_version")
+    readiness.check_now()
+    assert told() == ["service_ready 0.0"]
+    service.put_back("alembic_version")
+    readiness.check_now()
+    assert "service_ready 1.0" in scrape(service)
+    monkeypatch.setattr(health, "STALE_SECONDS", 0)  # as if every check hung
+    assert "service_ready 0.0" in scrape(service)
 
 
 def test_a_bucket_has_the_latest_sampled_trace(service: Service) -> None:

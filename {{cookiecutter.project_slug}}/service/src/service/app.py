@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     forecaster = Forecaster(predictor, fallbacks, metrics)
     keys = KeyStore(database, settings.idempotency_hours)
     product = use_cases.UseCases(database, forecaster, fallbacks, keys)
-    readiness = health.Readiness(database, predictor)
+    readiness = health.Readiness(database, predictor, metrics.ready.set)
 
     app = Application(
         __name__,

@@ -49,11 +49,17 @@ class Readiness:
     """What was found when the database and the model were last checked.
 
     Threads of its own check them, each by itself: neither can delay the other, or who asks.
+
+    Args:
+        tell: called with whether it is ready, after each check and in each report.
     """
 
-    def __init__(self, database: Database, predictor: Predictor) -> None:
-        self._database = _Check(database.check)
-        self._model = _Check(lambda: _model(predictor))
+    def __init__(
+        self, database: Database, predictor: Predictor, tell: Callable[[bool], object]
+    ) -> None:
+        self._tell = tell
+        self._database = _Check(database.check, self.report)
+        self._model = _Check(lambda: _model(predictor), self.report)
 
     def start(self) -> None:
         """Check from now on; in the process that serves, since threads do not survive a fork."""
@@ -76,14 +82,15 @@ class Readiness:
         ready = database == "ok" and not model.startswith("signature")
         if ready and model != "ok":
             model = f"degraded: {model}"
+        self._tell(ready)
         return Report(ready, {"database": database, "model": model})
 
 
 class _Check:
-    """One check, and what it found last."""
+    """One check, and what it found last; `then` is called after it."""
 
-    def __init__(self, check: Callable[[], str]) -> None:
-        self._check = check
+    def __init__(self, check: Callable[[], str], then: Callable[[], object]) -> None:
+        self._check, self._then = check, then
         self._last = "not checked yet", float("inf")
         self._stopped = Event()
         self._thread = Thread(target=self._repeat, name="readiness", daemon=True)
@@ -99,6 +106,7 @@ class _Check:
             log.exception("check failed")
             found = f"error: {type(error).__name__}"
         self._last = found, monotonic()
+        self._then()
 
     def start(self) -> None:
         self._thread.start()

@@ -84,6 +84,12 @@ class Metrics(Collector):
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self.ready = Gauge(
+            "service_ready",
+            "Whether requests are answered, if need be by the fallback; the least of the processes",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
         self._versions = Gauge(
             "model_version_info",
             "The versions that answered last, one for each process",

@@ -29,6 +29,7 @@ def create(
 
     @app.get("/metrics")
     def prometheus() -> Response:
+        report()  # which sets service_ready, even if the checks themselves hang
         text, content_type = metrics.exposition(request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 

@@ -7,6 +7,7 @@ from collections import Counter as Answers
 from collections import deque
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from socket import gethostname
 from time import perf_counter, sleep
 from typing import get_args
 
@@ -58,6 +59,7 @@ class Metrics(Collector):
 
     def __init__(self, manifest: Manifest, revision: str = "unknown") -> None:
         registry = self._registry = CollectorRegistry()
+        self._server = f"{gethostname()}-{os.getppid()}"
         self._answers = Answers[tuple[str, int]]()
         self._batches = deque[tuple[float, int]]()
         self._requests = Counter(
@@ -148,7 +150,19 @@ class Metrics(Collector):
             return generate_latest(self)
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of all workers."""
+        """All metrics of all workers, labelled with their master.
+
+        Two servers may answer at one address in turn. Without the label each turn would look like a
+        counter that was reset.
+        """
+        for metric in self._collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "server": self._server})
+                for sample in metric.samples
+            ]
+            yield metric
+
+    def _collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily("build", "What the model server was built from", value=self._build)
         yield from Processes().collect()
         shared = FOLDER in os.environ
