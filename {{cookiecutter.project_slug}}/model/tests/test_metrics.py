@@ -14,7 +14,6 @@ from support import AUTHORIZATION, Connection, ask, connected, eventually, servi
 
 from model.artifacts.store import Store
 
-
 SERVER = re.compile('server="([^"]+)",?')
 
 
