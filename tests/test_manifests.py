@@ -105,7 +105,7 @@ KUBERNETES: Breaks = {
     ],
     "prometheus_finds_the_services_pods_alone": [
         (BASE, "{name: ops, containerPort", "{name: metrics, containerPort"),
-        ("base/namespace.yaml", "name: order", "name: the-order"),
+        ("base/kustomization.yaml", "namespace: order", "namespace: the-order"),
         (PROMETHEUS, "regex: ops", "regex: ops|http"),
         (PROMETHEUS, "kubernetes.io/name=", "kubernetes.io/component="),
         (PROMETHEUS, "/metrics/model", "/metrics"),
