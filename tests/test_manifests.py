@@ -49,7 +49,7 @@ KUBERNETES: Breaks = {
     ],
     "a_deploy_ends_with_a_check_in_the_newest_pod": [
         ("deploy.py", '"service", "check")', '"service", "migrate")'),
-        ("deploy.py", "split()[-1]", "split()[0]"),
+        ("deploy.py", "return pods[-1]", "return pods[0]"),
         ("deploy.py", "        sys.exit(running.returncode)", "        pass"),
     ],
     "a_deploy_ends_where_the_migrations_fail": [
