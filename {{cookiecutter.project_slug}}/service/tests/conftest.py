@@ -52,9 +52,11 @@ class Service:
         return self.client.post(path, json=body, **options)
 
     def place(self, body: object = NEW) -> dict[str, Any]:
-        """Place one; the answer."""
+        """Place one; the answer. If the machine is so busy that it is turned away, once more."""
         response = self.post(body)
-        assert response.status_code == 201
+        if response.status_code == 503 and "Retry-After" in response.headers:
+            response = self.post(body)
+        assert response.status_code == 201, response.text
         answer: dict[str, Any] = response.json  # type: ignore[assignment]
         return answer
 

@@ -158,6 +158,7 @@ def _writing(database: Database) -> str:
 
 def _model(predictor: Predictor, url: str) -> str:
     """Ask whether it answers; whether it is the right one is the next check's business."""
+    predictor.open()  # of a library that takes its time, which no deadline is about
     try:
         predictor.check(monotonic() + SECONDS)
     except PredictorError as error:
