@@ -100,7 +100,9 @@ class Watched:
 
 def load(service: str, stop: Event) -> None:
     """A few orders a second, looked up, and some that are wrong."""
-    with httpx.Client(base_url=service, timeout=30) as client:
+    # A connection for each, so that every worker has some of them, whichever is asked for metrics.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=service, timeout=30, limits=limits) as client:
         while not stop.wait(0.05):
             with suppress(httpx.TransportError, KeyError):  # before it is there, or of a 503
                 placed = client.post("/orders", json=ORDER, headers=TRACEPARENT).json()

@@ -3,7 +3,9 @@
 import re
 import subprocess
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -199,6 +201,28 @@ def signed(project: Path) -> None:
         (project / path).unlink()
 
 
+def traces(project: Path) -> None:
+    paths: list[str] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            paths.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        serve_one_order(project, OTEL_EXPORTER_OTLP_ENDPOINT=url)
+        server.shutdown()
+    assert set(paths) == {"/v1/traces"}
+
+
+def errors(project: Path) -> None:
+    serve_one_order(project, SENTRY_DSN="http://key@127.0.0.1:1/1")
+
+
 def outliers(project: Path) -> None:
     edit(project / "model/src/model/training/outliers.py", "LEAST = 100", "LEAST = 50")
 
@@ -240,6 +264,8 @@ RECIPES: dict[str, Callable[[Path], None]] = {
     "who may call the model": peers,
     "how long a request waits": deadline,
     "who may make a version": signed,
+    "where traces go": traces,
+    "who is told of errors": errors,
     "which rows it is judged on": split,
     "which targets": outliers,
     "how the model is judged": judged,
