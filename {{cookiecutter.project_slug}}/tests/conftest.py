@@ -167,6 +167,17 @@ class Pair:
             headers={"Authorization": f"Bearer {TOKEN}"},
         )
 
+    @contextmanager
+    def running(self) -> Iterator["Pair"]:
+        """Start both, which are ready then; stopped at the end."""
+        self.model.start()
+        self.service.start()
+        try:
+            self.wait("ok")
+            yield self
+        finally:
+            self.stop()
+
     def wait(self, model: str, within: float = 30) -> None:
         """Wait until the service is ready, with its model `ok` or `degraded`."""
 
@@ -239,11 +250,5 @@ def database(
 @pytest.fixture(scope="session")
 def pair(store: Path, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """The pair, ready, on each kind of database. A test that stops a side starts it again."""
-    pair = Pair(tmp_path_factory.mktemp("pair"), store, database)
-    pair.model.start()
-    pair.service.start()
-    try:
-        pair.wait("ok")
+    with Pair(tmp_path_factory.mktemp("pair"), store, database).running() as pair:
         yield pair
-    finally:
-        pair.stop()

@@ -46,14 +46,8 @@ def versions(store: Path, tmp_path: Path) -> tuple[Path, str, str]:
 @pytest.fixture
 def pair(versions: tuple[Path, str, str], tmp_path: Path) -> Iterator[Pair]:
     """The pair, with the later of the versions."""
-    pair = Pair(tmp_path, versions[0], f"sqlite:///{tmp_path / 'test.db'}")
-    pair.model.start()
-    pair.service.start()
-    try:
-        pair.wait("ok")
+    with Pair(tmp_path, versions[0], f"sqlite:///{tmp_path / 'test.db'}").running() as pair:
         yield pair
-    finally:
-        pair.stop()
 
 
 def version_of(pair: Pair) -> str:

@@ -51,16 +51,11 @@ def test_one_trace_from_the_public_request_to_the_batch(store: Path, tmp_path: P
     pair = Pair(tmp_path, store, f"sqlite:///{tmp_path / 'test.db'}")
     with collector() as (url, received):
         pair.service.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
-        pair.model.start()
-        pair.service.start()
-        try:
-            pair.wait("ok")
+        with pair.running():  # which exports what is left when it stops
             for trace, flags in ((OTHER, "00"), (TRACE, "01")):
                 headers = {"traceparent": f"00-{trace}-{CALLER}-{flags}"}
                 answer = pair.client.post(f"/{PLURAL}", json=row(), headers=headers)
                 assert answer.json()["metadata"]["served_by"] == "model"
-        finally:
-            pair.stop()  # which exports what is left
     for side in (pair.service, pair.model):
         for trace in (TRACE, OTHER):
             side.has_logged("trace_id", trace)
