@@ -84,6 +84,7 @@ def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_pat
         "MODEL_STORE": pair.service.environment["MODEL_STORE"],
     }
     assert version_of(pair) == current
+    followed = []
     for command in COMMANDS:
         for written, meant in real.items():
             command = command.replace(written, meant)
@@ -103,30 +104,40 @@ def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_pat
             assert "was refused" in done.stdout, f"{command}: {done.stdout}"
         else:
             assert done.returncode == 0, f"{command}: {done.stdout}"
-        follow(command, calls.read_text(), pair)
+        followed.append(follow(command, calls.read_text(), pair))
         if "model promote" in command:
             assert (versions[0] / "current").read_text().strip() == before
+    done_to_it = ["checked", "reloaded", "stopped", "moved", "reloaded"]
+    assert [*filter(None, followed)] == done_to_it
 
 
-def follow(command: str, asked: str, pair: Pair) -> None:
-    """Do to the pair what systemd, or Kubernetes, does after a command; see that it helps."""
+def follow(command: str, asked: str, pair: Pair) -> str | None:
+    """Do to the pair what systemd, or Kubernetes, does after a command; see that it helps.
+
+    What was done to it, if anything.
+    """
     if asked == f"start {SLUG}-check\n":
         run("service", "check", **pair.service.environment)
+        return "checked"
     if asked == f"reload {SLUG}-model\n":
         current = Path(pair.model.environment["MODEL_STORE"], "current").read_text().strip()
         pair.model.reload()
         wait_until(lambda: version_of(pair) == current, pair.model.log.read_text, 30)
+        return "reloaded"
     if asked == f"stop {SLUG}-model\n":
         pair.model.stop()
         assert pair.place()["metadata"]["served_by"] == "fallback"
         pair.model.start()
         pair.wait("ok")
+        return "stopped"
     if moved := re.search("kubectl .* set env .* MODEL_URL=(.+)", command):
         restart(pair, moved[1])
         pair.wait("degraded")
         assert pair.place()["metadata"]["served_by"] == "fallback"
         restart(pair, pair.model_url)
         pair.wait("ok")
+        return "moved"
+    return None
 
 
 def restart(pair: Pair, model_url: str) -> None:
