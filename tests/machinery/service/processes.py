@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support import PATIENCE_SECONDS, wait_until
+from raw_server import RawServer
+from support import NEW, PATH, PATIENCE_SECONDS, wait_until
 from urllib3 import HTTPConnectionPool
 
 
@@ -74,3 +76,15 @@ def served(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[
         finally:
             process.terminate()
             process.wait(PATIENCE_SECONDS)
+
+
+def place_by_both_workers(send: Any, server: RawServer) -> int:
+    """Place rows until each of two workers has asked this model; how many there are."""
+    placed = 0
+    while server.connections < 2 or placed < 20:
+        with ThreadPoolExecutor(8) as threads:
+            posts = [threads.submit(send, "POST", PATH, json=NEW) for _ in range(8)]
+        for post in posts:
+            assert post.result().json()["metadata"]["served_by"] == "model"
+        placed += len(posts)
+    return placed

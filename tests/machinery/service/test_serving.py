@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import served
+from processes import place_by_both_workers, served
 from raw_server import RawServer
 from support import NEW, PATH, TOKEN, serving, wait_until
 
@@ -44,13 +44,7 @@ def test_workers_count_as_one_and_are_replaced(url: str, tmp_path: Path) -> None
             "WORKERS": "2",
         }
         with served(tmp_path, **environment) as (process, send):
-            placed = 0
-            while server.connections < 2 or placed < 20:  # until each worker has asked the model
-                with ThreadPoolExecutor(8) as threads:
-                    posts = [threads.submit(send, "POST", PATH, json=NEW) for _ in range(8)]
-                for post in posts:
-                    assert post.result().json()["metadata"]["served_by"] == "model"
-                placed += len(posts)
+            placed = place_by_both_workers(send, server)
             assert counts(send) == {placed}
 
             killed = children_of(process.pid)[0]

@@ -1,7 +1,6 @@
 """What OpenTelemetry is told of a request, and by which process."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from processes import served
+from processes import place_by_both_workers, served
 from raw_server import RawServer
 from support import EXPECTED, GONE, NEW, PATH, PATIENCE_SECONDS, TOKEN, VERSION, serving
 
@@ -192,12 +191,7 @@ def test_each_process_exports_its_own_spans_and_the_last_ones_when_it_ends(
             "WORKERS": "2",
         }
         with served(tmp_path, **environment) as (process, send):
-            placed = 0
-            while server.connections < 2 or placed < 20:  # until each worker has asked the model
-                with ThreadPoolExecutor(8) as threads:
-                    posts = [threads.submit(send, "POST", PATH, json=NEW) for _ in range(8)]
-                assert {post.result().status for post in posts} == {201}
-                placed += len(posts)
+            placed = place_by_both_workers(send, server)
             assert not taken
             process.terminate()
             assert process.wait(PATIENCE_SECONDS) == 0
