@@ -33,6 +33,9 @@ def answers_with(answers: dict[str, Any]) -> dict[str, Any]:
     return some | derived(some) | answers
 
 
+# Training takes one core, since the tests take all of them: a quarter of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Stamp = Callable[..., Path]
 """`stamp(out, **answers)`: the folder of the new project, which is made in the folder `out`."""
 

@@ -1,10 +1,10 @@
 """Pipelines as people write them, each put into a stamped-out project and taken to a green check.
 
-Those that add a package go through the whole `make check`. For the others this leaves out what no
-pipeline can change: the tests of the contract and of the service, which cannot import from `model`
-(`make lint` holds that wall); those of the model's processes, whose model is a pipeline of their
-own; and the pair on PostgreSQL, since the database sees numbers and names only. They are trained,
-formatted, linted, typed, and run by all other tests of the model and by the pair.
+This leaves out what no pipeline can change: the suites that do not depend on the answers either,
+and PostgreSQL, since the database sees numbers and names only; and, but for those that add a
+package, the tests of the contract and of the service, which cannot import from `model` (`make lint`
+holds that wall). They are trained, formatted, linted, typed, and run by all other tests of the
+model and by the pair.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from test_machinery import MACHINERY
-from test_projects import KINDS, write_history
+from test_projects import KINDS, WITHOUT_ALIKE, write_history
 from test_recipes import add, run, shorten_history
 
 Stamp = Callable[..., Path]
@@ -144,7 +144,7 @@ CASES: dict[str, dict[str, Case]] = {
 }
 OFTEN = {"a function", "logistic"}
 """Those that `make test` runs as well: what cannot be compiled, and what takes no missing value."""
-LIGHT = "--ignore=tests/test_process.py -k 'not postgresql'"
+LIGHT = f"{WITHOUT_ALIKE} -k 'not postgresql'"
 
 
 def parameters() -> list[object]:
@@ -210,7 +210,7 @@ def test_a_pipeline_passes_every_check(kind: str, name: str, project_of: Project
     else:
         assert compiled["reason"] is None, compiled
     if case.package:
-        printed = run(project, "make check")
+        printed = run(project, "make check", PYTEST_ADDOPTS=LIGHT)
         assert len(re.findall(r"^\d+ passed", printed, re.M)) == 4
     else:
         run(project, "make lint")

@@ -54,7 +54,7 @@ class Service:
         return self.client.post(path, json=body, **options)
 
     def place(self, body: object = NEW) -> dict[str, Any]:
-        """Place one; the answer. Where this machine stood still until it was too late, once more."""
+        """Place one; the answer. If this machine stood still until it was too late, again."""
         began = monotonic()
         response = self.post(body)
         if response.status_code == 503 and monotonic() - began > SECONDS - SERVER_SECONDS:
