@@ -2,7 +2,6 @@
 
 import sys
 from datetime import UTC, datetime
-from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -30,15 +29,15 @@ TEXTS = (
 
 
 def load_types() -> ModuleType:
-    """`contract.types`, which has no Jinja and needs pydantic and the team's time zone alone."""
+    """`contract.types`, which has no Jinja and needs pydantic and the team's time zone alone.
+
+    Not imported, which would leave byte code among the files to stamp out.
+    """
     timezone: Any = ModuleType("contract.timezone")
     timezone.TIMEZONE = UTC
     sys.modules |= {"contract": ModuleType("contract"), "contract.timezone": timezone}
-    spec = spec_from_file_location("contract_types", PATH)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType("contract_types")
+    exec(compile(PATH.read_text("utf-8"), PATH, "exec"), vars(module))
     del sys.modules["contract.timezone"], sys.modules["contract"]
     return module
 
