@@ -96,7 +96,7 @@ class Case:
 
 
 LIGHTGBM, XGBOOST = "lightgbm>=4.6", "xgboost-cpu>=3.1"
-REGRESSION, BINARY = "default", "binary with missing values"
+REGRESSION, BINARY, MULTI_CLASS = "default", "binary with missing values", "no history"
 CASES: dict[str, dict[str, Case]] = {
     REGRESSION: {
         "a function": Case(
@@ -142,8 +142,6 @@ CASES: dict[str, dict[str, Case]] = {
         ),
     },
 }
-OFTEN = {"a function", "logistic"}
-"""Those that `make test` runs as well: what cannot be compiled, and what takes no missing value."""
 LIGHT = f"{WITHOUT_ALIKE} -k 'not postgresql'"
 
 
@@ -154,10 +152,7 @@ def parameters() -> list[object]:
             kind,
             name,
             id=name,
-            marks=[
-                pytest.mark.xdist_group(f"pipelines {kind}"),
-                *[pytest.mark.pipelines] * (name not in OFTEN),
-            ],
+            marks=pytest.mark.xdist_group(f"pipelines {kind}"),
         )
         for kind, cases in CASES.items()
         for name in cases
@@ -218,12 +213,11 @@ def test_a_pipeline_passes_every_check(kind: str, name: str, project_of: Project
         run(project, "make test-pair", PYTEST_ADDOPTS=LIGHT)
 
 
-@pytest.mark.pipelines
 @pytest.mark.parametrize(
     "kind",
     [
         pytest.param(kind, marks=pytest.mark.xdist_group(f"pipelines {kind}"))
-        for kind in (REGRESSION, BINARY, "multi-class")
+        for kind in (REGRESSION, BINARY, MULTI_CLASS)
     ],
 )
 def test_lightgbm_and_xgboost_are_compiled(kind: str, project_of: Projects) -> None:

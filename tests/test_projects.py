@@ -43,12 +43,6 @@ KINDS: dict[str, dict[str, str]] = {
         "features": FORTY,
         "target": "hours_left:int",
     },
-    "multi-class": {
-        "project_name": "Iris",
-        "entity": "iris",
-        "features": "sepal_length:float sepal_width:float petal_length:float petal_width:float",
-        "target": "species:category",
-    },
     "binary with missing values": {
         "project_name": "Patient Readmissions",
         "entity": "patient",
@@ -68,11 +62,11 @@ KINDS: dict[str, dict[str, str]] = {
         "target": "a_target_of_exactly_forty_characters_iti:category",
         "__timezone": "America/New_York",
     },
-    "one feature": {
-        "project_name": "One",
-        "entity": "box",
-        "features": "weight:float",
-        "target": "price:float",
+    "multi-class by one feature": {
+        "project_name": "Iris",
+        "entity": "iris",
+        "features": "petal_length:float",
+        "target": "species:category",
     },
     "no history": {
         "project_name": "Greenfield",

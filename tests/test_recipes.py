@@ -10,7 +10,7 @@ from threading import Thread
 import httpx
 import pytest
 from conftest import reserved_port
-from test_projects import environment, on_the_bench
+from test_projects import WITHOUT_ALIKE, environment, on_the_bench
 from test_running import fresh_database, made_up
 
 Stamp = Callable[..., Path]
@@ -303,6 +303,6 @@ def test_every_row_of_the_table_leads_to_a_green_check(stamp: Stamp, tmp_path: P
     assert "split: shuffled" in run(project, "model/.venv/bin/model show")
     assert "median_absolute_error" in run(project, "model/.venv/bin/model show")
     assert len(list((project / "contract/src/contract/golden").iterdir())) == 2
-    print(run(project, "make check", PYTEST_ADDOPTS="--ignore=tests/test_chaos.py"))
+    print(run(project, "make check", PYTEST_ADDOPTS=WITHOUT_ALIKE))
     with pytest.raises(AssertionError, match="Required test coverage"):
         run(project, "cd contract && .venv/bin/pytest --cov --cov-report= tests/test_types.py")
