@@ -238,19 +238,27 @@ def test_an_image_holds_what_it_runs_and_no_more(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)  # docker here is too old for it
-def test_the_same_commit_gives_the_same_layers(stack: Stack, tmp_path: Path) -> None:
+def test_the_same_commit_gives_the_same_layers_by_buildah_too(stack: Stack, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     run("git", "clone", "-q", stack.project, clone)
     shutil.copytree(stack.project / "artifacts", clone / "artifacts")
     for unit in (".venv", "service/.venv", "model/.venv"):
         (clone / unit).symlink_to(stack.project / unit)
     flags = stack.engine.environment["BUILD_FLAGS"] + " --no-cache"
-    settings = {**stack.engine.environment, "BUILD_FLAGS": flags, "TAG": "again"}
+    again = {"BUILDER": "buildah", "BUILD_FLAGS": flags, "TAG": "again"}
+    settings = {**stack.engine.environment, **again}
     command = ("model/.venv/bin/python", "deploy/images/images.py", "build")
     run(*command, cwd=clone, env=environment(**settings))
     for unit in ("service", "model"):
         first = stack.inspect(stack.image(unit), ".RootFS.Layers")
         assert stack.inspect(f"{NAME}-{unit}:again", ".RootFS.Layers") == first
+
+
+@pytest.mark.parametrize("stack", ["podman"], indirect=True)
+def test_an_image_may_hold_what_tells_of_traces_and_errors(stack: Stack) -> None:
+    make(stack.project, "images", EXTRAS="1", TAG="extras", **stack.engine.environment)
+    python = ("run", "--rm", "--network=none", f"{NAME}-service:extras", "python", "-c")
+    stack.engine(*python, "import opentelemetry.exporter.otlp.proto.http, sentry_sdk")
 
 
 def test_what_is_pushed_is_deployed_by_its_digest(stack: Stack, tmp_path: Path) -> None:

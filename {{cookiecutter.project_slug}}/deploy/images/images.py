@@ -18,7 +18,7 @@ UNITS = ("service", "model")
 BUILD = {
     "docker": ["docker", "buildx", "build", "--output=type=docker,rewrite-timestamp=true"],
     "podman": ["podman", "build", "--timestamp={time}"],
-    "buildah": ["buildah", "build", "--timestamp={time}"],
+    "buildah": ["buildah", "build", "--layers", "--timestamp={time}"],
 }
 """How each tool builds; `{time}` is the commit's, in seconds since 1970."""
 OUTPUT = Path("build")
