@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from contract import FEATURES, INPUTS, MODEL_NAME, TARGET, Column, golden
 from model.artifacts.manifest import Data
+from model.artifacts.opening import open_store
 from model.artifacts.store import Store
 from model.columns import add_derived
 from model.engines.loading import Model
@@ -146,13 +147,15 @@ def model(store: Store) -> Model:
 
 @pytest.fixture(scope="session")
 def settings(store: Store) -> Settings:
-    return Settings(model_tokens=TOKENS, model_store=store.path, model_max_body=ByteSize(100_000))
+    return Settings(
+        model_tokens=TOKENS, model_store=str(store.path), model_max_body=ByteSize(100_000)
+    )
 
 
 def client_of(settings: Settings) -> TestClient:
     """A client of a server in this process, with a token."""
     headers = {"Authorization": f"Bearer {TOKENS[0]}"}
-    model = Model.load(Store(settings.model_store).folder())
+    model = Model.load(open_store(settings).folder())
     metrics = Metrics(model.manifest)
     app = create_app(model, tokens_of(settings), int(settings.model_max_body), metrics)
     return TestClient(app, headers=headers, raise_server_exceptions=False)

@@ -125,7 +125,7 @@ def test_a_batch_is_predicted_as_the_model_predicts_it(
     bytes_: int, compiled: bool, settings: Settings, store: Store, uncompiled_store: Store
 ) -> None:
     store = store if compiled else uncompiled_store
-    client = client_of(settings.model_copy(update={"model_store": store.path}))
+    client = client_of(settings.model_copy(update={"model_store": str(store.path)}))
     columns = make_history(50).columns
     expected = Model.load(store.folder()).predict(columns).rows()
     content = json.dumps({"id": "7\ud83d", "inputs": inputs_of(rows_of(columns))}).ljust(bytes_)

@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 
+from model.artifacts.log import LOG_FILE
 from model.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
@@ -83,7 +84,7 @@ def test_one_changed_bit_or_a_missing_file_is_found(name: str, folder: Path) -> 
 
 
 CHANGES: dict[str, Change] = {
-    MODEL_FILE: lambda manifest: manifest.update(files={}),
+    MODEL_FILE: lambda manifest: manifest["files"].pop(MODEL_FILE),
     "contract": lambda manifest: manifest.update(signature="0" * 16),
     "self-test": lambda manifest: manifest["self_test"]["predictions"][0].clear(),
 }
@@ -143,12 +144,13 @@ def test_a_store_that_cannot_be_read_or_written_is_told(store: Store, tmp_path: 
     version = store.current()
     shutil.copytree(store.path, tmp_path / "store")
     damaged = Store(tmp_path / "store")
-    (damaged.path / "current").write_bytes(b"\xff")
-    with pytest.raises(ModelError, match=r"current: .*make train"):
+    log = damaged.path / LOG_FILE
+    log.write_bytes(b"\xff\n")
+    with pytest.raises(ModelError, match=r"log\.jsonl: .*make train"):
         damaged.current()
-    (damaged.path / "current").unlink()
-    (damaged.path / "current").mkdir()
-    with pytest.raises(ModelError, match="Is a directory"):
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(ModelError, match=r"not a regular file|Is a directory"):
         damaged.promote(version)
 
 
@@ -173,7 +175,7 @@ def test_a_version_is_added_once_and_promoted(store: Store, tmp_path: Path) -> N
         other.promote(version)
         assert other.folder() == other.path / version
     versions = {manifest.version, second.version}
-    assert {each.name for each in other.path.iterdir()} == {"current", *versions}
+    assert {each.name for each in other.path.iterdir()} == {LOG_FILE, *versions}
 
 
 @pytest.mark.parametrize(("mode", "others"), [(0o700, 0), (0o755, 0o055), (0o750, 0o050)])
@@ -191,7 +193,7 @@ def test_who_may_read_the_store_may_read_what_is_added(
         shared.promote(manifest.version)
     finally:
         os.umask(umask)
-    made = [shared.path / "current", shared.folder(), *shared.folder().iterdir()]
+    made = [shared.path / LOG_FILE, shared.folder(), *shared.folder().iterdir()]
     assert len(made) > 4
     for path in made:
         allowed = others if path.is_dir() else others & 0o044

@@ -20,6 +20,7 @@ from model import cli
 from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, SIGNATURE_FILE
+from model.cli import predicting
 from model.errors import ModelError
 from model.serving.library import open_model
 from model.training.history import History, read_history
@@ -90,13 +91,15 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     lines = run("versions")[1].splitlines()
     assert [line[:2] for line in lines] == ["* ", "  "]
     second = lines[1].split()[0]
-    assert run("promote", second)[:2] == (0, f"current: {second}\n")
+    assert run("promote", second, "--force")[0] == 2  # without a reason
+    force = ("--force", "--reason", "tried")
+    assert run("promote", second, *force)[:2] == (0, f"current: {second}\n")
     assert json.loads(run("show", "--json")[1])["version"] == second
     assert json.loads(run("show", first, "--json")[1]) == trained
     assert "unchanged" in train(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
     assert f"no version '{first}'; run `make train`, or `model promote` one" in run("show")[2]
-    assert run("promote", second)[0] == 0
+    assert run("promote", second, *force)[0] == 0
     assert run("show")[0] == 0
     (tmp_path / ".env").write_text("MODEL_STORE=elsewhere\nOTHER=1\n")
     assert "elsewhere" in run("show")[2]
@@ -113,7 +116,7 @@ def test_a_version_worse_than_its_baseline_becomes_current_by_force_alone(
     assert (status, "(current)" in out) == (1, False)
     assert line.startswith(f"model: version {version} is stored, but not the current one: its ")
     assert " of a constant; " in line
-    assert "make train FORCE=1" in line
+    assert f"model promote {version} --force" in line
     (known,) = run("versions")[1].splitlines()
     assert known.startswith(f"  {version}")
     assert f"{METRIC} " in known
@@ -267,7 +270,7 @@ def test_predict_for_a_file_of_rows(
     table = write_csv(tmp_path / "rows.csv", make_history(30))
     assert served("predict", "rows.csv") == (0, "", "30 rows predicted in rows.predictions.csv\n")
     assert "rows.predictions.csv: is there already" in served("predict", "rows.csv")[2]
-    monkeypatch.setattr(cli, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(predicting, "PROGRESS_SECONDS", 0)
     with table.open("a") as file:
         file.write("odd\n" * 1000)
     status, out, err = served("predict", "rows.csv", "--overwrite", "--output", "out.csv")

@@ -16,14 +16,13 @@ from sklearn.preprocessing import FunctionTransformer
 
 from contract import FEATURES, INPUTS, TARGET, Prediction, signature
 from contract.types import EXACT
-from model.artifacts.manifest import METRIC, PACKAGES, Manifest
+from model.artifacts.manifest import METRIC, PACKAGES
 from model.artifacts.store import Store
 from model.columns import add_derived, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
 from model.training.evaluation import metrics_of
 from model.training.fitting import fit
-from model.training.gate import objections
 from model.training.history import History
 from model.training.outliers import reject_outliers
 from model.training.provenance import packages_of
@@ -152,30 +151,6 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     }
     arrays = to_arrays({each.name: [strange[each.kind]] for each in FEATURES})
     assert np.isfinite(engine.predict(arrays).numbers).all()
-
-
-def judged(manifest: Manifest, metric: float, baseline: float) -> Manifest:
-    """The same, but that it was judged to be so good."""
-    assert manifest.evaluation
-    found = {"metrics": {METRIC: metric}, "baseline": {METRIC: baseline}}
-    return manifest.model_copy(update={"evaluation": manifest.evaluation.model_copy(update=found)})
-
-
-def test_a_version_that_is_worse_than_a_constant_or_the_current_one_is_objected_to(
-    store: Store,
-) -> None:
-    good, bad = judged(store.read(), 1.0, 2.0), judged(store.read(), 3.0, 2.0)
-    assert objections(good, None) == objections(good, good) == objections(good, bad) == []
-    (baseline,) = objections(bad, None)
-    assert baseline == f"its {METRIC} of 3 is worse than 2 of a constant"
-    first, second = objections(bad, good)
-    assert (first, good.version in second) == (baseline, True)
-    for other in ({"signature": "another"}, {"evaluation": None}):
-        assert objections(bad, good.model_copy(update=other)) == [baseline]
-    real = good.model_copy(update={"data": good.data.model_copy(update={"synthetic": False})})
-    assert objections(bad, real) == [baseline]
-    unknown = good.model_copy(update={"evaluation": None})
-    assert "could not be judged" in objections(unknown, None)[0]
 
 
 def test_features_of_one_value_or_none_are_known() -> None:

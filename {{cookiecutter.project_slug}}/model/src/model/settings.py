@@ -1,6 +1,7 @@
 """Every setting of this side, from the environment or from `.env` in the working directory."""
 
 import contextlib
+import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,8 +53,12 @@ class Settings(BaseSettings):
     """A private key (PEM, ed25519): training signs each version with it."""
     model_verify_keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """Public keys (PEM, ed25519), separated by commas; with any, only what one signed is loaded."""
-    model_store: Path = Path("artifacts")
-    """The folder of the model's versions."""
+    model_store: Annotated[str, BeforeValidator(os.fspath)] = "artifacts"
+    """Where the model's versions are: a folder, or a bucket by its URL, `s3://bucket/prefix`."""
+    model_cache: Path = Path("var/model-cache")
+    """Of a bucket: the folder for versions that were fetched."""
+    model_version: str = ""
+    """The version to serve whatever is current, such as that of a canary."""
     model_workers: PositiveInt = 1
     """Processes that serve."""
     model_max_body: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 1024**2)

@@ -66,6 +66,23 @@ class Observed(_Part):
     """For booleans and categories: the share of the rows of each, at most the 100 most frequent."""
 
 
+class Interval(_Part):
+    """A difference, with the interval that holds the true one in 95 of 100 cases."""
+
+    mean: float
+    low: float
+    high: float
+    rows: int
+
+
+class Linear(_Part):
+    """How good a linear model of the same rows is."""
+
+    metrics: dict[str, float]
+    gain: Interval | None
+    """By how much its loss is larger; None where too few rows tell."""
+
+
 class Slice(_Part):
     """How good the predictions were where one feature had one value."""
 
@@ -95,7 +112,11 @@ class Evaluation(_Part):
     metrics: dict[str, float]
     baseline: dict[str, float]
     """The same metrics for the fallback of the past rows as the prediction of everything."""
+    linear: Linear | None = None
+    """None where the pipeline is linear itself, or none can be fitted."""
     slices: list[Slice]
+    columns: list[str]
+    """By which rows are told apart in the file of losses."""
 
 
 class Compilation(_Part):

@@ -1,6 +1,6 @@
-"""The versions of the model, and which one is current.
+"""The versions of the model, and the log that says which one is current.
 
-A folder per version and a text file `current` that names one; both appear at once or not at all.
+A folder per version, which appears at once or not at all, and the log.
 """
 
 import os
@@ -8,52 +8,75 @@ import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from model.artifacts.files import read_private
+from model.artifacts.log import LOG_FILE, Entry, LogFile
 from model.artifacts.manifest import MANIFEST_FILE, VERSION, Manifest
 from model.artifacts.verification import (
     DIGEST_FILE,
     SIGNATURE_FILE,
+    check_whole,
     digest_line,
     read_manifest,
     verify,
 )
 from model.errors import ModelError, explained
 
-CURRENT_FILE = "current"
 REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
+class Log(Protocol):
+    """The log of a store, wherever that is."""
+
+    def read(self) -> list[Entry]:
+        """The entries, oldest first; raises ModelError if they cannot be read."""
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry for good; raises ModelError if another one came first."""
+
+
 class Store:
-    """The versions in a folder, which is made when the first one is added."""
+    """The versions in a folder, which is made when the first one is added.
+
+    Attributes:
+        path: the folder.
+        name: for people.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
+        self._log: Log = LogFile(path / LOG_FILE)
 
     def versions(self) -> tuple[list[Manifest], list[ModelError]]:
         """Every version's manifest, oldest first; and what is wrong with those that have none."""
         manifests: list[Manifest] = []
         faults: list[ModelError] = []
-        for folder in sorted(self.path.glob("*")):
-            if VERSION.fullmatch(folder.name):
-                try:
-                    manifests.append(read_manifest(folder))
-                except ModelError as error:
-                    faults.append(error)
+        for version in self._names():
+            try:
+                manifests.append(self.read(version))
+            except ModelError as error:
+                faults.append(error)
         return sorted(manifests, key=lambda each: each.created_at), faults
+
+    def history(self) -> list[Entry]:
+        """Which version was current when, oldest first; raises ModelError if it is damaged."""
+        return self._log.read()
 
     def current(self) -> str:
         """The version that is to be served; raises ModelError if none was ever promoted."""
-        if version := self._named():
-            return version
-        raise ModelError(f"{self.path}: no current version; {REMEDY}")
+        if entries := self.history():
+            return entries[-1].to
+        raise ModelError(f"{self.name}: no current version; {REMEDY}")
 
     def folder(self, version: str | None = None) -> Path:
         """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
         if not VERSION.fullmatch(version) or not (self.path / version).is_dir():
-            raise ModelError(f"{self.path}: no version {version!r:.40}; {REMEDY}")
+            raise ModelError(f"{self.name}: no version {version!r:.40}; {REMEDY}")
         return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:
@@ -72,12 +95,7 @@ class Store:
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
-        return self._named() == manifest.version
-
-    def _named(self) -> str:
-        current = self.path / CURRENT_FILE
-        with explained(current, REMEDY):
-            return current.read_text("utf-8").strip() if current.exists() else ""
+        return [manifest.version] == [each.to for each in self.history()[-1:]]
 
     def add(
         self,
@@ -100,20 +118,75 @@ class Store:
         Raises:
             ModelError: by `check`, or when the folder cannot be written; then nothing is stored.
         """
-        target = self.path / manifest.version
-        if target.exists():
-            with suppress(ModelError):
-                check(target)
-                if not sign or _is_signed(target, sign):
-                    return False
+        with suppress(ModelError):
+            there = self.folder(manifest.version)
+            check(there)
+            if not sign or _is_signed(there, sign):
+                return False
         text = (manifest.model_dump_json(indent=2) + "\n").encode()
         files = {**files, MANIFEST_FILE: text, DIGEST_FILE: digest_line(text).encode()}
         if sign:
             files[SIGNATURE_FILE] = sign(text)
+        self._place(manifest.version, files, check)
+        return True
+
+    def receive(self, folder: Path) -> bool:
+        """Store the version in another store's folder; False when it was there already."""
+        with suppress(ModelError):
+            check_whole(self.folder(folder.name))
+            return False
+        self._place(folder.name, content_of(folder), check_whole)
+        return True
+
+    def promote(
+        self,
+        version: str,
+        reason: str = "",
+        evidence: dict[str, Any] | None = None,
+        *,
+        action: Literal["promote", "rollback"] = "promote",
+        over: Sequence[Entry] | None = None,
+    ) -> None:
+        """Make a version the current one, and log who did so and why.
+
+        Args:
+            version: which.
+            reason: why.
+            evidence: what the gate found.
+            action: whether it goes on or back.
+            over: the log by which this was decided; what it is now, by default.
+
+        Raises:
+            ModelError: there is no such version, or the log is another by now: somebody else has
+                promoted one.
+        """
+        self.folder(version)
+        entries = self.history() if over is None else over
+        previous = entries[-1].to if entries else None
+        entry = Entry(
+            time=datetime.now(UTC),
+            who=_user(),
+            action=action,
+            previous=previous,
+            to=version,
+            reason=reason,
+            evidence=evidence,
+        )
+        self._log.append(entry)
+        self._share(self.path / LOG_FILE)
+
+    def _names(self) -> list[str]:
+        return sorted(each.name for each in self.path.glob("*") if VERSION.fullmatch(each.name))
+
+    def _place(
+        self, version: str, files: Mapping[str, bytes], check: Callable[[Path], object]
+    ) -> None:
+        """Give a version its folder, once what was written was read back."""
+        target = self.path / version
         with explained(self.path):
             self.path.mkdir(0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as work:
-                new = Path(work, manifest.version)
+                new = Path(work, version)
                 new.mkdir(0o700)
                 for name, content in files.items():
                     (new / name).touch(0o600)
@@ -124,16 +197,6 @@ class Store:
                 if target.exists():  # nothing can be renamed onto a folder that is not empty
                     target.rename(Path(work, "old"))
                 new.rename(target)
-        return True
-
-    def promote(self, version: str) -> None:
-        """Make a version the current one; raises ModelError if that cannot be done."""
-        self.folder(version)
-        new = self.path / f".{CURRENT_FILE}-{os.getpid()}"
-        with explained(self.path):
-            new.write_text(f"{version}\n", "utf-8")
-            self._share(new)
-            new.replace(self.path / CURRENT_FILE)
 
     def _share(self, path: Path) -> None:
         """Let those read a file or a folder of the store who may read the store's own folder."""
@@ -141,6 +204,18 @@ class Store:
         path.chmod(stat.S_IMODE(path.stat().st_mode) | self.path.stat().st_mode & others)
 
 
+def content_of(folder: Path) -> dict[str, bytes]:
+    """The files of a version by name."""
+    return {each.name: read_private(each) for each in sorted(folder.iterdir())}
+
+
 def _is_signed(folder: Path, sign: Callable[[bytes], bytes]) -> bool:
     """Whether this signature is there; raises ModelError if there is none at all."""
     return read_private(folder / SIGNATURE_FILE) == sign(read_private(folder / MANIFEST_FILE))
+
+
+def _user() -> str:
+    """Who runs this process: a name, or the id of a user without one."""
+    with suppress(OSError, KeyError):
+        return getuser()
+    return str(os.getuid())

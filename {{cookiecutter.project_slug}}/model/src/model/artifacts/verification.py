@@ -96,6 +96,21 @@ def verify(path: Path, keys: Sequence[Path] = ()) -> VerifiedArtifact:
     Raises:
         ModelError: saying what is wrong and what to do about it.
     """
+    artifact = check_whole(path, keys)
+    manifest = artifact.manifest
+    if manifest.signature != signature():
+        contracts = f"made for the contract {manifest.signature}, and this is {signature()}"
+        raise ModelError(f"{path}: {contracts}; run `make train`")
+    _check_packages(path, manifest)
+    return artifact
+
+
+def check_whole(path: Path, keys: Sequence[Path] = (), name: str = "") -> VerifiedArtifact:
+    """The artifact in this folder, proven to be what was stored, whatever it fits; see `verify`.
+
+    Args:
+        name: the file whose content is wanted, in place of the `engine_file`.
+    """
     with explained(path, REMEDY):
         if not stat.S_ISDIR(path.lstat().st_mode):
             raise ModelError(f"{path}: not a folder; {REMEDY}")
@@ -104,13 +119,9 @@ def verify(path: Path, keys: Sequence[Path] = ()) -> VerifiedArtifact:
         manifest, names = read_manifest(path, keys), {each.name for each in path.iterdir()}
     if extra := names - {MANIFEST_FILE, DIGEST_FILE, SIGNATURE_FILE, *manifest.files}:
         raise ModelError(f"{path}: holds what is not its own: {min(extra)!r:.100}; remove it")
-    if manifest.signature != signature():
-        contracts = f"made for the contract {manifest.signature}, and this is {signature()}"
-        raise ModelError(f"{path}: {contracts}; run `make train`")
     if MODEL_FILE not in manifest.files:
         raise ModelError(f"{path}: the manifest names no {MODEL_FILE}; run `make train`")
-    _check_packages(path, manifest)
-    content = _check_digests(path, manifest)
+    content = _check_digests(path, manifest, name or manifest.engine_file)
     if manifest.version != version_of(manifest):
         raise ModelError(f"{path / MANIFEST_FILE}: not the version of its parts; {REMEDY}")
     return VerifiedArtifact(path, manifest, content)
@@ -134,12 +145,12 @@ def _check_packages(path: Path, manifest: Manifest) -> None:
             raise ModelError(f"{path}: {fault}; run `make train`, or install {name} {made_by}")
 
 
-def _check_digests(path: Path, manifest: Manifest) -> bytes:
-    """What is to be loaded, once all files are known to be what was stored."""
+def _check_digests(path: Path, manifest: Manifest, wanted: str) -> bytes:
+    """The content that is wanted, once all files are known to be what was stored."""
     content = b""
     for name, digest in manifest.files.items():
         with open_private(path / name) as file:
-            if name == manifest.engine_file:
+            if name == wanted:
                 content = file.read()
                 found = hashlib.sha256(content).hexdigest()
             else:  # which need not be kept

@@ -1,30 +1,66 @@
 """The model in the caller's own process, found by the entry point `predictor.engine: library`."""
 
 from pathlib import Path
+from threading import Lock, Thread
+from time import monotonic
 from typing import Any
 
+import structlog
+
 from model.artifacts.manifest import MANIFEST_FILE
+from model.artifacts.opening import open_store
 from model.artifacts.store import Store
 from model.engines.loading import Model, log_version
+from model.errors import ModelError
 from model.serving import protocol
-from model.settings import load_settings
+from model.settings import Settings, load_settings
+
+PERIOD_SECONDS = 0.5
+"""Seconds between two looks at the store, while requests come."""
 
 
 class LibraryModel:
-    """Answers Open Inference Protocol messages, from several threads if need be."""
+    """Answers Open Inference Protocol messages, from several threads if need be.
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    Args:
+        store: of which the current version answers, whichever that is by then; None for one version
+            for good.
+        folder: of that version.
+    """
+
+    def __init__(self, store: Store | None, folder: Path, settings: Settings) -> None:
+        self._store, self._keys = store, settings.model_verify_keys
+        self._model = Model.load(folder, self._keys)
+        self._seen = self._model.manifest.version
+        self._looking, self._next = Lock(), 0.0
+        log_version(self._model.manifest)
 
     def infer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The inference response to a request; raises contract.ContractError if it is not valid."""
         inference = protocol.read_request(request)
-        predictions = self._model.predict(inference.columns)
-        return protocol.response_of(self._model, inference, predictions)
+        if self._store and monotonic() > self._next and self._looking.acquire(blocking=False):
+            self._next = monotonic() + PERIOD_SECONDS
+            Thread(target=self._look, args=[self._store], daemon=True).start()
+        model = self._model
+        return protocol.response_of(model, inference, model.predict(inference.columns))
 
     def metadata(self) -> dict[str, Any]:
         """What `GET /v2/models/{name}` answers."""
         return protocol.metadata(self._model)
+
+    def _look(self, store: Store) -> None:
+        """Load what has become current, beside what answers until it is there."""
+        try:
+            version = store.current()
+            if version != self._seen:
+                self._seen = version  # what cannot be loaded is not tried again
+                self._model = Model.load(store.folder(version), self._keys)
+                log_version(self._model.manifest)
+        except ModelError as error:
+            served = self._model.manifest.version
+            structlog.get_logger().error(f"{served} is served as before: {error}")
+        finally:
+            self._looking.release()
 
 
 def open_model(path: str | Path) -> LibraryModel:
@@ -33,8 +69,8 @@ def open_model(path: str | Path) -> LibraryModel:
     Raises:
         model.errors.ModelError: there is no usable version.
     """
-    path = Path(path)
-    folder = path if (path / MANIFEST_FILE).exists() else Store(path).folder()
-    model = Model.load(folder, load_settings().model_verify_keys)
-    log_version(model.manifest)
-    return LibraryModel(model)
+    settings = load_settings()
+    if (Path(path) / MANIFEST_FILE).exists():
+        return LibraryModel(None, Path(path), settings)
+    store = open_store(settings, str(path))
+    return LibraryModel(store, store.folder(settings.model_version or None), settings)

@@ -1,6 +1,7 @@
 """gunicorn's master process, corrected: it keeps a version that works, and its socket."""
 
 import os
+import signal
 from time import monotonic
 from typing import Any
 
@@ -10,6 +11,9 @@ from gunicorn.sock import UnixSocket
 
 from model.errors import ModelError
 from model.serving.unix import private_socket
+
+TICK_SECONDS = 0.25
+"""Seconds between two looks at the workers and at the store."""
 
 
 def is_starting(worker: Any) -> bool:
@@ -38,16 +42,31 @@ class Master(Arbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Reload, unless the current version cannot be served: then go on with the one before."""
         if self.app.renew():
-            super().handle_hup()
+            self._replace_workers()
+
+    def wait_for_signals(self, timeout: float = TICK_SECONDS) -> list[int]:
+        """The signals that have come, if any come before the next tick; gunicorn takes a second."""
+        signals: list[int] = super().wait_for_signals(TICK_SECONDS)
+        return signals
 
     def manage_workers(self) -> None:
-        """See once a second that all is there that workers need."""
+        """See at every tick that all is there that workers need, and that they serve the latest."""
         self.app.refresh()
+        if self.app.following.has_changed():
+            self.handle_hup()
         if self._is_gone():
             self._listen_again()
         if len(self.WORKERS) > self.num_workers and any(map(is_starting, self.WORKERS.values())):
-            return  # a reload: the old workers answer until the new ones do
+            return  # the old workers answer until the new ones do
         super().manage_workers()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """Send a signal; that to stop only once, since a second would end it as it cleans up."""
+        worker = self.WORKERS.get(pid)
+        if sig != signal.SIGTERM or not getattr(worker, "is_stopping", False):
+            super().kill_worker(pid, sig)
+        if worker and sig == signal.SIGTERM:
+            worker.is_stopping = True
 
     def stop(self, graceful: bool = True) -> None:
         """Stop the workers, and remove the socket if it is still there."""
@@ -87,4 +106,12 @@ class Master(Arbiter):  # type: ignore[misc]
             old.close()
         self.LISTENERS = [listener]
         self._socket = self._look()
-        self.reload()
+        self._replace_workers()
+
+    def _replace_workers(self) -> None:
+        """Start new workers; the old ones end when these answer.
+
+        gunicorn's own way waits here until the old ones have ended, and sees to nothing meanwhile.
+        """
+        for _ in range(self.num_workers):
+            self.spawn_worker()

@@ -46,6 +46,16 @@ def forget(pid: int) -> None:
     mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
+def reload_failing() -> Gauge:
+    """The one metric of the master, who alone knows that a version cannot be served."""
+    return Gauge(
+        "model_reload_failing",
+        "1 while the current version cannot be served, and one before is",
+        multiprocess_mode="livemax",
+        registry=CollectorRegistry(),
+    )
+
+
 class Metrics(Collector):
     """The metrics of a worker, which knows those of the others.
 

@@ -13,14 +13,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from model import logs
-from model.artifacts.store import Store
 from model.artifacts.verification import VerifiedArtifact, verify
 from model.engines.loading import Model, engine_type, log_version
 from model.errors import ModelError
 from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
+from model.serving.following import Following
 from model.serving.master import Master
-from model.serving.metrics import Metrics, forget, share
+from model.serving.metrics import Metrics, forget, reload_failing, share
 from model.serving.unix import private_socket, wait_for_orphans
 from model.serving.worker import GunicornWorker
 from model.settings import Settings
@@ -83,6 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self.tls = tls_of(settings)
         self.users = {os.geteuid(), *settings.model_peers}
         self._bind = settings.bind
+        self.following = Following(settings)
         self.artifact = self._verify()
         if self._bind.startswith("unix:"):
             path = self._bind.removeprefix("unix:")
@@ -121,7 +122,11 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until stopped."""
-        Master(self).run()
+        self._failing = reload_failing()
+        try:
+            Master(self).run()
+        finally:
+            self.following.stop()
 
     def load(self) -> Any:
         """The application, in the worker that will run it."""
@@ -145,8 +150,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         except (ModelError, OSError) as error:  # or gunicorn would end
             served = self.artifact.manifest.version
             log.error(f"no reload, {served} is served as before: {error}")
+            self._failing.set(1)
             return False
         self.artifact = artifact
+        self._failing.set(0)
         log_version(artifact.manifest)
         return True
 
@@ -157,8 +164,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.tls.latest()
 
     def _verify(self) -> VerifiedArtifact:
-        folder = Store(self._settings.model_store).folder()
-        return verify(folder, self._settings.model_verify_keys)
+        return verify(self.following.folder(), self._settings.model_verify_keys)
 
 
 def can_be_loaded(artifact: VerifiedArtifact) -> bool:

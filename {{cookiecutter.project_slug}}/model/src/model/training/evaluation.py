@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import pandas as pd
 from sklearn import metrics
 
 from contract import FEATURES, TARGET, Column
-from model.artifacts.manifest import Candidate, Evaluation, Observed, Slice
+from model.artifacts.manifest import Candidate, Evaluation, Linear, Observed, Slice
 from model.columns import text_of, to_arrays, to_values
 from model.engines.predictions import Predictions
-from model.errors import explained
+from model.errors import ModelError, explained
 from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
+from model.training.intervals import difference
+from model.training.linear import build_linear, is_linear
+from model.training.losses import COLUMNS, Losses, losses_of, pack
 
 SLICES_PER_FEATURE = 20
 SHARES_PER_FEATURE = 100
@@ -23,12 +27,15 @@ SHARES_PER_FEATURE = 100
 
 def judge(
     build: Callable[[], Any], past: History, later: History, candidates: list[Candidate]
-) -> Evaluation | None:
+) -> tuple[Evaluation, bytes] | None:
     """A model of the past, measured on the later rows; None where the past has a single class.
 
     Args:
         build: makes the pipeline, not fitted.
         candidates: what it was chosen from.
+
+    Returns:
+        The judgement, and the content of the file of losses.
     """
     if past.classes and len(set(past.targets)) < 2:
         return None
@@ -37,15 +44,29 @@ def judge(
         predictions = engine.predict(to_arrays(later.columns))
         found = metrics_of(predictions, later.targets)
     baseline = fallback_of(past).part(np.zeros(len(later), dtype=np.intp))
-    return Evaluation(
+    losses = losses_of(predictions, later.targets)
+    evaluation = Evaluation(
         split=past.split,
         candidates=candidates,
         past=len(past),
         later=len(later),
         metrics=found,
         baseline=metrics_of(baseline, later.targets),
+        linear=None if is_linear(engine.pipeline) else _linear(past, later, losses),
         slices=_slices(predictions, later),
+        columns=COLUMNS,
     )
+    return evaluation, pack(past, later, losses)
+
+
+def _linear(past: History, later: History, losses: Losses) -> Linear | None:
+    """A linear model judged on the same rows, and how much larger its losses are than these."""
+    with suppress(ModelError, ValueError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it need not be a good one
+        predictions = fit(build_linear(), past).predict(to_arrays(later.columns))
+        gain = difference(losses_of(predictions, later.targets), losses)
+        return Linear(metrics=metrics_of(predictions, later.targets), gain=gain)
+    return None
 
 
 def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]:

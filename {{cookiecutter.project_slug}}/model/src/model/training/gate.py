@@ -1,28 +1,186 @@
-"""Whether a new version may become current by itself."""
+"""Whether a version may become the current one: every reason against it, and what was found.
 
-from model.artifacts.manifest import METRIC, Manifest
+Its limits are in `model.limits`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from contract import FEATURES
+from model import limits
+from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
+from model.artifacts.store import Store
+from model.artifacts.verification import VerifiedArtifact, check_whole, verify
+from model.columns import text_of, to_arrays, to_values
+from model.compiling.parity import prove
+from model.engines.loading import Model
+from model.engines.sklearn import SklearnEngine
+from model.errors import ModelError, explained
+from model.settings import Settings
+from model.training.history import History
+from model.training.intervals import difference
+from model.training.losses import Losses, unseen_losses
+from model.training.trial import try_out
+
+PROVEN_ROWS = 2_000
+"""The latest rows, on which a compiled version is compared with its reference once more."""
 
 
-def objections(new: Manifest, current: Manifest | None) -> list[str]:
-    """What speaks against a new version; nothing, if it may become current.
+class Judgement:
+    """What speaks against a version, and the evidence.
 
-    It must not be worse than its own baseline, nor than the current version was by its own
-    judgement, if that was made for the same contract. Versions of synthetic rows and of real ones
-    are not compared.
+    Attributes:
+        objections: the reasons against it; with none it may become the current one.
+        evidence: by what it was judged, for the log.
     """
-    if new.evaluation is None:
-        return ["it could not be judged, since the past rows hold one class only"]
-    bars = {"a constant": new.evaluation.baseline[METRIC]}
-    if (
-        current
-        and current.evaluation
-        and current.signature == new.signature
-        and current.data.synthetic == new.data.synthetic
+
+    def __init__(self) -> None:
+        self.objections: list[str] = []
+        self.evidence: dict[str, Any] = {"objections": self.objections}
+
+
+def judge_version(store: Store, version: str, history: History, settings: Settings) -> Judgement:
+    """The judgement on a version that is to be the next one after that which is current now.
+
+    Args:
+        store: of both.
+        version: which.
+        history: the latest labelled rows, on those of which that neither has seen they compete.
+        settings: the keys to verify with.
+    """
+    keys, found = settings.model_verify_keys, Judgement()
+    try:
+        artifact = verify(store.folder(version), keys)
+    except ModelError as error:
+        found.objections.append(str(error))
+        return found
+    current = None
+    if store.history() and store.current() != version:
+        try:
+            current = check_whole(store.folder(), keys)
+        except ModelError as error:  # which is no reason to keep it
+            found.evidence["current"] = str(error)
+    for check in (
+        _prove(artifact, history, settings),
+        _simpler(artifact.manifest),
+        _current(artifact, current, history, found.evidence),
+        _serve(artifact, current, settings, found.evidence),
     ):
-        bars[f"the current version {current.version}"] = current.evaluation.metrics[METRIC]
-    found = new.evaluation.metrics[METRIC]
-    return [
-        f"its {METRIC} of {found:.6g} is worse than {bar:.6g} of {whose}"
-        for whose, bar in bars.items()
-        if not found <= bar
-    ]
+        try:
+            found.objections.extend(check)
+        except ModelError as error:
+            found.objections.append(str(error))
+    _replay(artifact, history, found.evidence)
+    return found
+
+
+def _prove(artifact: VerifiedArtifact, history: History, settings: Settings) -> Iterator[str]:
+    """A compiled version has to predict as its reference does."""
+    if ONNX_FILE not in artifact.manifest.files:
+        return
+    rows = history.part(np.arange(max(len(history) - PROVEN_ROWS, 0), len(history)))
+    pickled = check_whole(artifact.path, settings.model_verify_keys, MODEL_FILE)
+    compiled = Model.of(artifact).engine
+    with explained("it is not proven", kinds=(Exception,)):
+        reference = SklearnEngine.load(pickled)
+        prove(reference, compiled, artifact.content, to_arrays(rows.columns))
+    yield from ()
+
+
+def _simpler(new: Manifest) -> Iterator[str]:
+    """It has to be better than the best constant, and than a linear model."""
+    if new.evaluation is None:
+        yield "it could not be judged, since the past rows hold one class only"
+        return
+    own, baseline = new.evaluation.metrics[METRIC], new.evaluation.baseline[METRIC]
+    if not own <= (1 - limits.BASELINE) * baseline:
+        yield f"its {METRIC} of {own:.6g} is not better than {baseline:.6g} of a constant"
+    linear = new.evaluation.linear
+    if linear and linear.gain:
+        bar = linear.metrics[METRIC]
+        if linear.gain.high < limits.LINEAR * bar:
+            yield f"its {METRIC} of {own:.6g} is not better than {bar:.6g} of a linear model"
+
+
+def _current(
+    new: VerifiedArtifact, current: VerifiedArtifact | None, history: History, evidence: Any
+) -> Iterator[str]:
+    """It has to be better than the current version on the rows that neither has seen."""
+    if current is None or current.manifest.data.synthetic != new.manifest.data.synthetic:
+        return
+    whose = f"the current version {current.manifest.version}"
+    losses = unseen_losses(new, history), unseen_losses(current, history)
+    rows = np.flatnonzero(np.isfinite(losses[0] + losses[1]))
+    ours, theirs = (each[rows] for each in losses)
+    found = difference(ours, theirs)
+    evidence["rows"] = len(rows)
+    if found is None:
+        yield f"{whose} has seen all rows: there are no later ones to compare them on"
+        return
+    bar = float(theirs.mean())
+    evidence[METRIC] = {"new": float(ours.mean()), "current": bar, "difference": found.model_dump()}
+    same = new.manifest.signature == current.manifest.signature
+    margin = limits.CURRENT if same else limits.CONTRACT
+    if found.high > margin * bar:
+        words = f"by {-found.mean:.3g}, between {-found.high:.3g} and {-found.low:.3g}"
+        yield f"it is not shown to be better than {whose} on {len(rows)} later rows: {words}"
+    yield from _slices(history.part(rows), ours, theirs)
+
+
+def _slices(rows: History, ours: Losses, theirs: Losses) -> Iterator[str]:
+    """Nowhere may it be much worse than the current version."""
+    slices = []
+    for column in (each for each in FEATURES if each.kind in ("bool", "category")):
+        values = np.array([text_of(it) for it in to_values(rows.columns[column.name], column)])
+        for value in sorted({*values.tolist()}):
+            chosen = np.flatnonzero(values == value)
+            if len(chosen) >= limits.SLICE_ROWS:
+                slices.append((column.name, value, chosen))
+    for name, value, chosen in slices:
+        level = 1 - 0.05 / len(slices)  # of all of them together 0.95
+        found = difference(ours[chosen], theirs[chosen], level=level)
+        bar = float(theirs[chosen].mean())
+        if found and found.low > limits.SLICE * bar:
+            fault = f"{METRIC} {bar + found.mean:.6g} after {bar:.6g}"
+            yield f"it is worse where {name} is {value or 'missing'}, {len(chosen)} rows: {fault}"
+
+
+def _serve(
+    new: VerifiedArtifact, current: VerifiedArtifact | None, settings: Settings, evidence: Any
+) -> Iterator[str]:
+    """In a real server it has to answer its self-test, quickly, in little memory."""
+    beside = [current.path] if current and _is_served(current, settings) else []
+    trials = try_out([new.path, *beside], settings)
+    for name, ratio, free, unit in (
+        ("latency_ms", limits.LATENCY, limits.LATENCY_MS, "ms a request"),
+        ("memory_mb", limits.MEMORY, limits.MEMORY_MB, "MB of memory"),
+    ):
+        own, *others = (getattr(each, name) for each in trials)
+        evidence[name] = {"new": own, "current": others[0] if others else None}
+        if others and own > max(ratio * others[0], others[0] + free):
+            yield f"it takes {own:.3g} {unit}, and the current version {others[0]:.3g}"
+
+
+def _is_served(current: VerifiedArtifact, settings: Settings) -> bool:
+    """Whether the current version can be served by this release at all."""
+    try:
+        verify(current.path, settings.model_verify_keys)
+    except ModelError:
+        return False
+    return True
+
+
+def _replay(artifact: VerifiedArtifact, history: History, evidence: Any) -> None:
+    """Note how far it is from what was served for the same rows, which is no objection."""
+    rows = [row for row, value in enumerate(history.served) if value is not None]
+    if not rows:
+        return
+    part = history.part(np.array(rows))
+    new = Model.of(artifact).predict(part.columns).values
+    old = np.array(part.served, new.dtype)
+    is_number = new.dtype.kind == "f"
+    change = np.abs(new - old) if is_number else (new != old).astype(np.float64)
+    words = "mean change" if is_number else "share changed"
+    evidence["replayed"] = {"rows": len(rows), words: change.mean(), "largest": change.max()}

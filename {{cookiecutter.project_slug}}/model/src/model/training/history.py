@@ -1,13 +1,14 @@
-"""The rows to learn from: a CSV file, read into typed columns.
+"""The rows to learn from: CSV files, read into typed columns.
 
 The header names the columns, in any order. The inputs and the target must be among them, but for
 inputs that may be missing; any other column is ignored. An empty cell is a missing value. What
-`service export` writes looks the same.
+`service export` writes looks the same, with what was predicted for each row when it was served.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contract import FEATURES, INPUTS, TARGET
+from contract import FEATURES, INPUTS, TARGET, Column
 from model.artifacts.manifest import Data
 from model.columns import Array, Columns, add_derived, text_of, to_arrays, to_values
 from model.errors import ModelError, explained
@@ -23,6 +24,9 @@ from model.pipeline import SPLIT
 from model.tables.cells import check_columns, read_columns
 from model.tables.reading import CsvTable
 from model.training.provenance import describe_data
+
+SERVED = Column(f"expected_{TARGET.name}", TARGET.kind, optional=True)
+"""What was predicted, as `service export` calls it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class History:
         classes: of a classification, by name and in order; a part has those of the whole.
         split: how the rows to judge a model on are chosen, as `SPLIT` in `model.pipeline` has it.
         keys: the values of the column that is split by, if it is split by one.
+        served: what was predicted for each row when it was served; None where nothing was.
     """
 
     columns: Columns
@@ -46,6 +51,7 @@ class History:
     classes: Sequence[str] = ()
     split: str = "order"
     keys: Sequence[Any] | Array = ()
+    served: Sequence[Any] = ()
 
     def __post_init__(self) -> None:
         if TARGET.kind != "float" and not self.classes:
@@ -72,8 +78,39 @@ class History:
             return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
         columns = {name: chosen(values) for name, values in self.columns.items()}
-        keys = chosen(self.keys) if len(self.keys) else ()
-        return replace(self, columns=columns, targets=chosen(self.targets), keys=keys)
+        more = {name: chosen(it) for name in ("keys", "served") if len(it := getattr(self, name))}
+        return replace(self, columns=columns, targets=chosen(self.targets), **more)
+
+
+def read_histories(paths: Sequence[Path]) -> History:
+    """The rows of several files, one after the other; raises ModelError as `read_history` does."""
+    first, *others = (read_history(path) for path in paths)
+    return reduce(_join, others, first)
+
+
+def _join(one: History, other: History) -> History:
+    data = Data(
+        source=f"{one.data.source} and {other.data.source} ({other.data.rows} rows)",
+        sha256=hashlib.sha256(f"{one.data.sha256} {other.data.sha256}".encode()).hexdigest(),
+        rows=one.data.rows + other.data.rows,
+        synthetic=one.data.synthetic or other.data.synthetic,
+        license=one.data.license,
+        caveat=one.data.caveat,
+    )
+    columns = {
+        name: np.concatenate([values, to_arrays(other.columns)[name]])
+        for name, values in to_arrays(one.columns).items()
+    }
+    keyed = len(one.keys) and len(other.keys)
+    return History(
+        columns,
+        [*one.targets, *other.targets],
+        data,
+        "; ".join(filter(None, (one.warning, other.warning))) or None,
+        split=one.split if keyed or ":" not in one.split else "order",
+        keys=[*one.keys, *other.keys] if keyed else (),
+        served=[*one.served, *other.served],
+    )
 
 
 def read_history(path: Path, split: str = SPLIT) -> History:
@@ -81,7 +118,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
 
     Where the file lacks the column that the rows are to be split by, they are split as they stand.
     """
-    known, by = (*INPUTS, TARGET), split.partition(":")[2]
+    known, by = (*INPUTS, TARGET, SERVED), split.partition(":")[2]
     parts: dict[str, list[Array]] = {column.name: [] for column in known}
     keys: Any = []
     with explained(path):
@@ -102,6 +139,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
                 keys += batch.cells[by].to_pylist()
     arrays = {name: np.concatenate(part) if part else np.empty(0) for name, part in parts.items()}
     targets = [*to_values(arrays.pop(TARGET.name), TARGET)]
+    served = to_values(arrays.pop(SERVED.name), SERVED)
     with explained(f"{path}: a derived feature", kinds=(Exception,)):
         columns = to_arrays(add_derived(arrays))
     data, warning = describe_data(path, digest, len(targets))
@@ -112,4 +150,5 @@ def read_history(path: Path, split: str = SPLIT) -> History:
     if by and not len(keys):
         warnings.append(f"{path} has no column {by} to split by; the rows are split as they stand")
         split = "order"
-    return History(columns, targets, data, "; ".join(warnings) or None, split=split, keys=keys)
+    warning = "; ".join(warnings) or None
+    return History(columns, targets, data, warning, split=split, keys=keys, served=served)

@@ -20,6 +20,7 @@ from model.pipeline import build_pipeline
 from model.training.evaluation import judge, observe
 from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
+from model.training.losses import LOSSES_FILE
 from model.training.outliers import reject_outliers
 from model.training.provenance import describe_code, packages_of
 from model.training.search import choose
@@ -67,10 +68,12 @@ def train(
     build, candidates = choose(build, past)
     _dumped(build())  # what cannot be stored need not be judged first
     on_step(STEPS[1])
-    evaluation = judge(build, past, later, candidates)
+    judgement = judge(build, past, later, candidates)
     on_step(STEPS[2])
     reference = fit(build(), history)
     files = {MODEL_FILE: _dumped(reference.pipeline)}
+    if judgement:
+        files[LOSSES_FILE] = judgement[1]
     on_step(STEPS[3])
     graph, compilation = None, Compilation(reason="it was not to be compiled (--no-compile)")
     if compiled:
@@ -92,7 +95,7 @@ def train(
         code=describe_code(),
         python=platform.python_version(),
         packages=packages_of(reference.pipeline),
-        evaluation=evaluation,
+        evaluation=judgement and judgement[0],
         fallback=fallback_of(history).rows()[0],
         observed=observe(history),
         compiled=compilation,

@@ -1,0 +1,147 @@
+"""A store in a bucket: `s3://bucket/prefix`, or whatever else obstore reads.
+
+A version is one object, a tar archive that is created once and never changed, and the log is one
+object that is replaced only as it was when it was read. What is needed here is kept in a folder.
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import from_url
+
+from model.artifacts.log import LOG_FILE, Entry, check_next, parse
+from model.artifacts.manifest import VERSION
+from model.artifacts.store import REMEDY, Store, content_of
+from model.artifacts.verification import check_whole
+from model.errors import ModelError
+
+LIMITS: Any = {"timeout": "20s", "connect_timeout": "3s"}
+RETRIES: Any = {"max_retries": 3}
+
+
+class Bucket(Store):
+    """The versions in a bucket.
+
+    The credentials are those of the environment, such as AWS_ACCESS_KEY_ID, or of the machine.
+
+    Args:
+        url: of the bucket, with a prefix if need be.
+        cache: a folder for those versions that were needed.
+    """
+
+    def __init__(self, url: str, cache: Path) -> None:
+        super().__init__(cache / sha256(url.encode()).hexdigest()[:16])
+        self.name = url
+        with _explained(url):
+            self._objects: Any = from_url(url, client_options=LIMITS, retry_config=RETRIES)
+        self._log = _LogObject(self._objects, url)
+
+    def folder(self, version: str | None = None) -> Path:
+        """See `Store.folder`; the version is fetched unless that was done before."""
+        version = self.current() if version is None else version
+        if VERSION.fullmatch(version) and not (self.path / version).is_dir():
+            with suppress(FileNotFoundError):
+                super()._place(version, self._fetch(version), check_whole)
+        return super().folder(version)
+
+    def _names(self) -> list[str]:
+        with _explained(self.name):
+            found = obstore.list_with_delimiter(self._objects)["objects"]
+        names = (each["path"].rpartition("/")[2].removesuffix(".tar") for each in found)
+        return sorted(name for name in names if VERSION.fullmatch(name))
+
+    def _place(
+        self, version: str, files: Mapping[str, bytes], check: Callable[[Path], object]
+    ) -> None:
+        super()._place(version, files, check)
+        archive = _packed(content_of(self.path / version))
+        with _explained(self.name):
+            try:
+                obstore.put(self._objects, f"{version}.tar", archive, mode="create")
+            except AlreadyExistsError:  # somebody else was first, and theirs is the one that stays
+                super()._place(version, self._fetch(version), check)
+
+    def _fetch(self, version: str) -> dict[str, bytes]:
+        archive, _ = _get(self._objects, f"{version}.tar", self.name)
+        return _unpacked(archive, f"{self.name}/{version}.tar")
+
+    def _share(self, path: Path) -> None:
+        """What is kept here is for nobody else."""
+
+
+class _LogObject:
+    """The log of a store that is a bucket."""
+
+    def __init__(self, objects: Any, name: str) -> None:
+        self._objects, self._name = objects, name
+
+    def read(self) -> list[Entry]:
+        return self._read()[0]
+
+    def append(self, entry: Entry) -> None:
+        entries, content, tag = self._read()
+        check_next(entries, entry)
+        with _explained(self._name):
+            try:
+                mode: Any = {"e_tag": tag} if tag else "create"
+                obstore.put(self._objects, LOG_FILE, content + entry.line(), mode=mode)
+            except (AlreadyExistsError, PreconditionError):
+                if self.read()[-1:] != [entry]:  # or it was written, and only the answer was lost
+                    self.append(entry)
+
+    def _read(self) -> tuple[list[Entry], bytes, str]:
+        content, tag = b"", ""
+        with suppress(FileNotFoundError):
+            content, tag = _get(self._objects, LOG_FILE, self._name)
+        return parse(content, f"{self._name}/{LOG_FILE}"), content, tag
+
+
+def _get(objects: Any, name: str, where: str) -> tuple[bytes, str]:
+    """The content of an object, and its tag; raises FileNotFoundError, or ModelError."""
+    with _explained(where):
+        found = obstore.get(objects, name)
+        return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def _unpacked(archive: bytes, where: str) -> dict[str, bytes]:
+    """The files at the top of an archive; raises ModelError if there is anything else in it."""
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None or Path(member.name).name != member.name:
+                    raise tarfile.ReadError(f"holds {member.name!r:.100}")
+                files[member.name] = file.read()
+    except tarfile.TarError as error:
+        raise ModelError(f"{where}: {error}; {REMEDY}") from None
+    return files
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Say in one line what is wrong with a bucket."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        words = " ".join(str(error).split())
+        raise ModelError(f"MODEL_STORE: {url}: {words:.300}") from None

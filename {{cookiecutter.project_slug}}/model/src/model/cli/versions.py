@@ -1,0 +1,134 @@
+"""Look at the versions, compare two of them, and move them between stores."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.artifacts.log import Entry, current_at
+from model.artifacts.manifest import METRIC, Manifest
+from model.artifacts.opening import open_store
+from model.artifacts.store import Store
+from model.cli.describing import describe
+from model.cli.rows import ROWS, read_rows
+from model.errors import ModelError
+from model.settings import load_settings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="All that is known of them, with the log.")
+def versions(as_json: bool) -> None:
+    """List the versions, the current one marked, oldest first."""
+    store = open_store(load_settings())
+    (manifests, faults), log = store.versions(), store.history()
+    current = log[-1].to if log else None
+    if as_json:
+        known: dict[str, Any] = {"current": current}
+        known["versions"] = [each.model_dump(mode="json") for each in manifests]
+        known["log"] = [each.model_dump(mode="json", by_alias=True) for each in log]
+        click.echo(json.dumps(known))
+        return
+    for manifest in manifests:
+        click.echo(f"{'*' if manifest.version == current else ' '} {_line(manifest, log)}")
+    for fault in faults:
+        click.echo(f"model: {fault}", err=True)
+
+
+def _line(manifest: Manifest, log: list[Entry]) -> str:
+    data, judged = manifest.data, "not judged"
+    if found := manifest.evaluation:
+        judged = f"{METRIC} {found.metrics[METRIC]:.4g} (baseline {found.baseline[METRIC]:.4g})"
+    promoted = [each.who for each in log if each.to == manifest.version][-1:]
+    parts = (
+        manifest.version,
+        f"{manifest.created_at:%Y-%m-%d %H:%M:%S}",
+        f"{(datetime.now(UTC) - manifest.created_at).days} days",
+        f"{data.rows} rows",
+        judged,
+        *(f"promoted by {who}" for who in promoted),
+        *["SYNTHETIC DATA"] * data.synthetic,
+    )
+    return "  ".join(parts)
+
+
+@click.command()
+@click.argument("version", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The manifest, as it is stored.")
+def show(version: str | None, as_json: bool) -> None:
+    """Show a version, by default the current one."""
+    store = open_store(load_settings())
+    manifest = store.read(version)
+    if as_json:
+        click.echo(manifest.model_dump_json(indent=2))
+    else:
+        describe(store, manifest)
+
+
+@click.command()
+@click.argument("one")
+@click.argument("other")
+@ROWS
+def diff(one: str, other: str, data: Sequence[Path]) -> None:
+    """What is different in version OTHER: metrics, slices, and the rows that differ most."""
+    from model.engines.loading import Model
+    from model.training.diff import metrics, rows
+
+    settings = load_settings()
+    store = open_store(settings)
+    first, second = (
+        Model.load(store.folder(each), settings.model_verify_keys) for each in (one, other)
+    )
+    click.echo(f"{one:>12}  {other:>12}")
+    lines = metrics(first.manifest, second.manifest), rows(first, second, read_rows(data))
+    for name, before, after in chain(*lines):
+        click.echo(f"{before:>12}  {after:>12}  {name}")
+
+
+@click.command()
+@click.option("--at", metavar="MOMENT", help="Only what was current then, as ISO 8601 writes it.")
+def history(at: str | None) -> None:
+    """Which version was current when, who changed it, and why."""
+    log = open_store(load_settings()).history()
+    if at:
+        try:
+            moment = datetime.fromisoformat(at)
+        except ValueError:
+            raise click.BadParameter(f"{at!r:.40} is no moment such as 2026-11-24T10:00") from None
+        found = current_at(log, moment if moment.tzinfo else moment.astimezone())
+        if found is None:
+            raise ModelError(f"no version was current at {at}")
+        log = [found]
+    for each in log:
+        objections = (each.evidence or {}).get("forced") and " by force"
+        click.echo(
+            f"{each.time:%Y-%m-%d %H:%M:%S}  {each.to}  {each.action}{objections or ''}"
+            f" by {each.who}  {each.reason}".rstrip()
+        )
+
+
+@click.command()
+@click.argument("target", metavar="STORE")
+@click.argument("version", required=False)
+def push(target: str, version: str | None) -> None:
+    """Copy VERSION, by default the current one, to another STORE; it is not current there."""
+    settings = load_settings()
+    _copy(open_store(settings), open_store(settings, target), version)
+
+
+@click.command()
+@click.argument("source", metavar="STORE")
+@click.argument("version", required=False)
+def pull(source: str, version: str | None) -> None:
+    """Copy VERSION, by default the current one there, from another STORE."""
+    settings = load_settings()
+    _copy(open_store(settings, source), open_store(settings), version)
+
+
+def _copy(source: Store, target: Store, version: str | None) -> None:
+    folder = source.folder(version)
+    words = "copied to" if target.receive(folder) else "was there already, in"
+    click.echo(f"{folder.name} {words} {target.name}; `model promote` makes it current there")

@@ -1,0 +1,109 @@
+"""Which version to serve, and when that is another one.
+
+A bucket is asked by processes of their own: its library's threads would not survive the fork of a
+worker. One of them stays, and has the master look again when something has changed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from model import logs
+from model.artifacts.log import LOG_FILE
+from model.artifacts.opening import open_store
+from model.artifacts.store import Store
+from model.errors import ModelError
+from model.serving.watching import Watched
+from model.settings import Settings, load_settings
+
+PERIOD_SECONDS = 0.3
+"""Seconds between two questions to a bucket."""
+FIND = "from model.serving.following import main; main()"
+
+
+class Following:
+    """What is to be served, by the store's log or MODEL_VERSION.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._is_bucket = "://" in settings.model_store
+        self._process: subprocess.Popen[bytes] | None = None
+        store = Store(Path(settings.model_store))
+        paths = [] if self._is_bucket or settings.model_version else [store.path / LOG_FILE]
+        self._current = Watched(store.current, *paths) if paths else None
+        self._seen = self._current and self._current.latest()
+
+    def folder(self) -> Path:
+        """The folder of the version to serve, fetched if need be; raises ModelError."""
+        if not self._is_bucket:
+            return open_store(self._settings).folder(self._settings.model_version or None)
+        done = subprocess.run(  # noqa: S603 - this very program
+            [sys.executable, "-c", FIND], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise ModelError(done.stderr.strip().rpartition("\n")[2])
+        return Path(done.stdout.strip())
+
+    def has_changed(self) -> bool:
+        """Whether another version has become current since the last time, in a folder."""
+        if self._current is None:
+            self._follow_bucket()
+            return False
+        before, self._seen = self._seen, self._current.latest()
+        return before != self._seen
+
+    def stop(self) -> None:
+        """Follow no bucket any more."""
+        if self._process:
+            self._process.terminate()
+
+    def _follow_bucket(self) -> None:
+        """See that somebody looks at the bucket, if it is one and not one version for good."""
+        if not self._is_bucket or self._settings.model_version:
+            return
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-c", FIND, str(os.getpid())]
+            self._process = subprocess.Popen(command)  # noqa: S603 - this very program
+
+
+def main() -> None:
+    """Print the folder of the version to serve, or follow the bucket for a master by its id."""
+    settings = load_settings()
+    try:
+        store = open_store(settings)
+        if len(sys.argv) > 1:
+            logs.configure(settings)
+            _follow(store, int(sys.argv[1]))
+        else:
+            print(store.folder(settings.model_version or None))
+    except ModelError as error:
+        sys.exit(str(error))
+
+
+def _follow(store: Store, master: int) -> None:
+    """Have the master look again whenever another version is current, or can be had at last."""
+    log, told, fault = structlog.get_logger(), ("", True), ""
+    while os.getppid() == master:
+        try:
+            version, found = store.current(), True
+            try:
+                store.folder(version)
+            except ModelError:  # which the master will find too, and say
+                found = False
+            if told[0] and told != (version, found):
+                os.kill(master, signal.SIGHUP)
+            told, fault = (version, found), ""
+        except ModelError as error:
+            if str(error) != fault:
+                log.error(f"what is served may be out of date: {error}")
+            fault = str(error)
+        time.sleep(PERIOD_SECONDS)

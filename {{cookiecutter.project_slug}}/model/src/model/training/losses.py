@@ -1,0 +1,81 @@
+"""How wrong a version was on each row that it had not learnt from.
+
+Kept beside it, so that a later version can be compared with it on rows that neither has seen: on
+those that it has learnt from, a version always looks better than it is.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from contract import INPUTS
+from model.artifacts.verification import VerifiedArtifact
+from model.columns import text_of, to_arrays
+from model.engines.loading import Model
+from model.engines.predictions import Predictions
+from model.engines.sklearn import to_frame
+from model.training.history import History
+
+LOSSES_FILE = "losses.npy"
+RECORD = np.dtype([("row", "<u8"), ("loss", "<f4")])
+"""A row by a digest of its inputs and target; NaN where the judged model has learnt from it."""
+COLUMNS = [column.name for column in INPUTS]
+
+Losses = npt.NDArray[np.floating]
+
+
+def losses_of(predictions: Predictions, targets: Sequence[Any]) -> Losses:
+    """The loss of each row, whose mean is the METRIC.
+
+    It is the absolute error, or minus the logarithm of the probability of the true class.
+    """
+    if predictions.probabilities is None:
+        errors: Losses = np.abs(predictions.values - np.array(targets, np.float64))
+        return errors
+    place = {name: at for at, name in enumerate(predictions.classes)}
+    truth = [place.get(text_of(target), -1) for target in targets]
+    given = predictions.probabilities[np.arange(len(truth)), truth]
+    given = np.where(np.array(truth) < 0, 0.0, given)  # a class that the version does not know
+    return -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
+
+
+def pack(past: History, later: History, losses: Losses) -> bytes:
+    """The content of the file: the rows that the judged model has learnt from, then the others."""
+    table = np.empty(len(past) + len(later), RECORD)
+    table["row"] = np.concatenate([_digests(past, COLUMNS), _digests(later, COLUMNS)])
+    table["loss"] = np.concatenate([np.full(len(past), np.nan), losses])
+    buffer = io.BytesIO()
+    np.save(buffer, table[np.lexsort((~np.isnan(table["loss"]), table["row"]))], False)
+    return buffer.getvalue()
+
+
+def unseen_losses(artifact: VerifiedArtifact, history: History) -> Losses:
+    """The loss of a version on each of these rows; NaN where it has learnt from the row.
+
+    Of a row that it was judged on it is that of the judgement; any other is predicted now.
+    """
+    evaluation = artifact.manifest.evaluation
+    if not evaluation or not {*evaluation.columns} <= history.columns.keys():
+        return np.full(len(history), np.nan)
+    table = np.load(artifact.path / LOSSES_FILE, allow_pickle=False)
+    rows = _digests(history, evaluation.columns)
+    # Of equal rows the first is one that was learnt from, if there is any.
+    place = np.minimum(np.searchsorted(table["row"], rows), len(table) - 1)
+    losses: Losses = table["loss"][place].astype(np.float64)
+    new = np.flatnonzero(table["row"][place] != rows)
+    if len(new):
+        part = history.part(new)
+        losses[new] = losses_of(Model.of(artifact).predict(part.columns), part.targets)
+    return losses
+
+
+def _digests(history: History, columns: Sequence[str]) -> npt.NDArray[np.uint64]:
+    arrays = to_arrays(history.columns)
+    frame = to_frame({name: arrays[name] for name in columns})
+    frame["target"] = [text_of(target) for target in history.targets]
+    digests: npt.NDArray[np.uint64] = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return digests
