@@ -41,14 +41,26 @@ def test_what_is_exported_is_predicted_for_and_learnt_from_as_it_was_served(
     for number, each in enumerate(placed):
         answer = pair.client.post(f"/{PLURAL}/{each['id']}/outcome", json=outcome(number))
         assert answer.is_success
-    exported, predicted = tmp_path / "exported.csv", tmp_path / "predicted.csv"
+    exported, asked, predicted = (tmp_path / f"{name}.csv" for name in ("exported", "asked", "out"))
     run("service", "export", exported, **pair.service.environment)
     rows = rows_of(exported)
     for number, found in enumerate(rows[-len(placed) :]):
         assert {**row(number), **outcome(number)}.items() <= found.items()
+        served = placed[number]["metadata"]
+        assert {name: found[name] for name in served if name != "probabilities"}.items() <= (
+            served.items()
+        )
+    version = placed[0]["metadata"]["model_version"]
+    assert "too little to tell" in run("model", "compare", version, "0" * 12, "--data", exported)
 
     # From the same inputs training, bulk predictions and serving derive the same features.
-    run("model", "predict", exported, "--output", predicted, MODEL_STORE=str(store))
+    with asked.open("w", encoding="utf-8", newline="") as file:
+        names = [column["name"] for column in COLUMNS]
+        writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        with exported.open(encoding="utf-8", newline="") as source:
+            writer.writerows(csv.DictReader(source))
+    run("model", "predict", asked, "--output", predicted, MODEL_STORE=str(store))
     for found, each in zip(rows_of(predicted)[-len(placed) :], placed, strict=True):
         # Some estimators compute one row and a batch in another order.
         assert found[EXPECTED] == pytest.approx(each["metadata"][EXPECTED])

@@ -42,7 +42,7 @@ def run(model: tuple[FakeServer, str], tmp_path: Path, monkeypatch: pytest.Monke
         found = {
             line[:second].strip(): (line[second:third].strip(), line[third:]) for line in lines
         }
-        assert list(found) == NAMES
+        assert list(found)[: len(NAMES)] == NAMES
         assert done.exit_code == (0 if {each for each, _ in found.values()} == {"ok"} else 1)
         assert done.stderr == ""
         assert TOKEN not in done.stdout
@@ -163,6 +163,16 @@ def test_a_model_server_that_is_not_there(url: str, run: Check, tmp_path: Path) 
     assert results(found) == ["ok", "ok", "ok", "failed", "not tried", "not tried"]
     assert found["model"][1].startswith("unreachable: ")
     assert "start the model server" in found["model"][1]
+
+
+def test_a_canary_and_a_shadow_are_tried_as_well(
+    url: str, run: Check, model: tuple[FakeServer, str], tmp_path: Path
+) -> None:
+    gone = f"http+unix://{tmp_path}/other.sock"
+    found = run(url, MODEL_CANARY_URL=model[1], MODEL_SHADOW_URL=gone)
+    assert results(found) == ["ok"] * 6
+    assert [found[f"canary {name}"][0] for name in NAMES[3:]] == ["ok"] * 3
+    assert [found[f"shadow {name}"][0] for name in NAMES[3:]] == ["failed", *["not tried"] * 2]
 
 
 def test_a_model_server_that_knows_another_token(url: str, run: Check) -> None:

@@ -2,23 +2,27 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from click.testing import CliRunner
 from conftest import Service
-from sqlalchemy import text
-from support import NEW, OUTCOME, PATH, PLURAL, SPARSE
+from pyarrow import parquet
+from pydantic_core import to_jsonable_python
+from sqlalchemy import insert, text
+from support import ENTITY, NEW, OUTCOME, PATH, PLURAL, SPARSE
 
-from contract import INPUTS, TARGET
-from service import cli, connections
+from contract import FEATURES, INPUTS, TARGET
+from service import cli, connections, export, tables
 from service.cli import main
 from service.database import Database, config
 from service.tables import Prediction
 
-COLUMNS = [column.name for column in (*INPUTS, TARGET)]
+COLUMNS = [*export.COLUMNS]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -77,26 +81,91 @@ def test_migrating_gives_up_on_a_lock_that_others_keep(
     database.engine.dispose()
 
 
-def test_export_writes_what_was_sent_and_looked_up_and_the_outcome(
-    service: Service, run: Run, tmp_path: Path
-) -> None:
+def place_some(service: Service) -> list[dict[str, Any]]:
+    """Place four, one with a shadow, and record the outcomes of three: their rows, oldest first."""
     for body in (NEW, SPARSE, NEW, SPARSE):
         service.place(body)
+    shadow = {**service.rows("predictions")[0], "served_by": tables.SHADOW}
+    del shadow["id"]
+    with service.database.writing() as session:
+        session.execute(insert(Prediction), [shadow])
     for number in (2, 1, 4):
         service.post(OUTCOME, f"{PATH}/{number}/outcome")
+    return [row for row in service.rows("predictions") if row["id"] in (1, 2, 4)]
+
+
+def expected_values(service: Service, prediction: dict[str, Any]) -> list[Any]:
+    """What stands in the columns of an export."""
+    features, _ = service.predictor.asked[prediction["id"] - 1]
+    number = prediction[f"{ENTITY}_id"]
+    probabilities = [prediction["probabilities"]] if "probabilities" in prediction else []
+    return [
+        *(getattr(features, each.name) for each in FEATURES),
+        prediction["outcome"],
+        number,
+        prediction["served_by"],
+        prediction["expected"],
+        *map(json.dumps, probabilities),
+        prediction["model_version"],
+        prediction["created_at"],
+        next(row["recorded_at"] for row in service.rows(PLURAL) if row["id"] == number),
+    ]
+
+
+def as_cells(values: list[Any]) -> list[str]:
+    texts = {"True": "true", "False": "false", "None": ""}
+    return [texts.get(str(each), str(each)) for each in map(to_jsonable_python, values)]
+
+
+def test_export_writes_what_was_served_the_outcome_and_who_predicted_it(
+    service: Service, run: Run, tmp_path: Path
+) -> None:
+    stored = place_some(service)
     assert run(service.url, "export", "rows.csv") == (0, "", "")
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == COLUMNS
+    assert header[: len(FEATURES) + 3] == [
+        *(each.name for each in (*FEATURES, TARGET)),
+        *(f"{ENTITY}_id", "served_by"),
+    ]
+    assert rows == [as_cells(expected_values(service, each)) for each in stored]
+    _, out, _ = run(service.url, "export", "-", "--shadows")
+    served_by = [row["served_by"] for row in csv.DictReader(out.splitlines())]
+    assert served_by == ["model", "shadow", "model", "model"]
 
-    def cells(number: int) -> list[str]:
-        features, _ = service.predictor.asked[number - 1]
-        outcome = service.rows("predictions")[number - 1]["outcome"]
-        row = {**features.model_dump(mode="json"), TARGET.name: outcome}
-        texts = {"True": "true", "False": "false", "None": ""}
-        return [texts.get(str(row[name]), str(row[name])) for name in COLUMNS]
 
-    assert rows == [cells(number) for number in (1, 2, 4)]
+def test_export_writes_parquet_with_typed_columns(
+    service: Service, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = place_some(service)
+    monkeypatch.setattr(export, "GROUP_ROWS", 2)
+    assert run(service.url, "export", "rows.parquet") == (0, "", "")
+    with parquet.ParquetFile(tmp_path / "rows.parquet") as file:
+        table, groups = file.read(), file.num_row_groups
+    assert (table.column_names, groups) == (COLUMNS, 2)
+    assert str(table.schema.field("predicted_at").type) == "timestamp[us, tz=UTC]"
+    rows = [list(row.values()) for row in table.to_pylist()]
+    assert rows == [expected_values(service, each) for each in stored]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run(service.url, "export", "rows.parquet")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "see `parquet` in pyproject.toml" in err
+
+
+def test_forget_deletes_every_row_about_one(service: Service, run: Run) -> None:
+    place_some(service)
+    service.post(NEW, headers={"Idempotency-Key": "k1"})
+    service.post(OUTCOME, f"{PATH}/5/outcome")
+    assert run(service.url, "forget", "1")[:2] == (0, f"deleted: 2 of predictions, 1 of {PLURAL}\n")
+    code, out, _ = run(service.url, "forget", "5")
+    assert (code, "1 of idempotency_keys" in out) == (0, True)
+    assert service.client.get(f"{PATH}/1").status_code == 404
+    _, out, _ = run(service.url, "export", "-", "--shadows")
+    assert [row[f"{ENTITY}_id"] for row in csv.DictReader(out.splitlines())] == ["2", "4"]
+    assert service.rows("idempotency_keys") == []
+    code, out, err = run(service.url, "forget", "1")
+    assert (code, out, err) == (1, "", f"Error: there is no {ENTITY.replace('_', ' ')} 1\n")
 
 
 def test_export_to_standard_output_with_nothing_known(url: str, run: Run) -> None:
@@ -113,7 +182,7 @@ def test_export_that_breaks_off_leaves_the_file_as_it_was(
     service.place()
     service.post(OUTCOME, f"{PATH}/1/outcome")
     (tmp_path / "rows.csv").write_text("as it was")
-    monkeypatch.setattr(cli, "_cell", stop)
+    monkeypatch.setattr(export, "_cell", stop)
     assert run(service.url, "export", "rows.csv")[0] == 1
     assert (tmp_path / "rows.csv").read_text() == "as it was"
     assert [path.name for path in tmp_path.glob("*rows.csv*")] == ["rows.csv"]
@@ -121,7 +190,7 @@ def test_export_that_breaks_off_leaves_the_file_as_it_was(
     assert (code, err) == (1, "Error: rows.csv/rows.csv: File exists\n")
 
 
-@pytest.mark.parametrize("command", [["export", "rows.csv"], ["revision", "more"]])
+@pytest.mark.parametrize("command", [["export", "rows.csv"], ["revision", "more"], ["forget", "1"]])
 def test_a_database_without_tables(command: list[str], fresh_url: str, run: Run) -> None:
     code, out, err = run(fresh_url, *command)
     assert (code, out, len(err.splitlines())) == (1, "", 1)

@@ -62,6 +62,11 @@ def name_of(header: str) -> str:
     return f"{name}_" if name in RESERVED else name
 
 
+def beside(name: str, names: Iterable[str]) -> str:
+    """A name for a column of ours beside these; with a `_` if one of them has it already."""
+    return f"{name}_" if name in names else name
+
+
 def _latin(character: str) -> str:
     """A character in ASCII."""
     if character.isascii():

@@ -1,5 +1,7 @@
 """The composition root: everything is built and put together here, and nowhere else."""
 
+from functools import partial
+
 import structlog
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi.models.info import Info
@@ -14,8 +16,10 @@ from service.metrics import Metrics
 from service.predictors import Predictor, from_url
 from service.predictors.access import access_of
 from service.predictors.breaker import Breaker
+from service.predictors.canary import Canary
 from service.predictors.guarded import Guarded
 from service.settings import Settings, invalid_setting, load
+from service.shadow import Shadow
 from service.tracing import Tracing, is_configured
 
 log = structlog.get_logger(__name__)
@@ -65,19 +69,27 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     tracing = tracing_of()
     metrics = Metrics(settings.revision)
     database = Database(settings.database_url, connections=settings.threads)
-    predictor = Guarded(
-        predictor or predictor_of(settings),
-        Breaker(metrics.breaker_state.set),
+    guarded = partial(
+        Guarded,
         limit=concurrent_calls(settings),
         deadline=settings.model_deadline,
         range_factor=settings.model_range_factor,
     )
+    predictor = guarded(predictor or predictor_of(settings), Breaker(metrics.breaker_state.set))
+    if settings.model_canary_url:
+        canary = guarded(predictor_of(settings, "model_canary_url"), Breaker(name="canary"))
+        share = settings.model_canary_share
+        predictor = Canary(predictor, canary, share, metrics.canary_state.set)
     predictor.open()
     predictor = tracing.around(predictor)
     fallbacks = FallbackStore(database.sessions)
     forecaster = Forecaster(predictor, fallbacks, metrics)
     keys = KeyStore(database, settings.idempotency_hours)
-    product = use_cases.UseCases(database, forecaster, fallbacks, keys)
+    shadow = None
+    if settings.model_shadow_url:
+        tried = guarded(predictor_of(settings, "model_shadow_url"), Breaker(name="shadow"))
+        shadow = Shadow(tried, database, settings.model_deadline, metrics.shadows.labels)
+    product = use_cases.UseCases(database, forecaster, fallbacks, keys, shadow)
     readiness = health.Readiness(database, predictor, metrics.ready.set)
 
     app = Application(
@@ -113,17 +125,18 @@ def concurrent_calls(settings: Settings) -> int:
     return max(1, settings.threads // 2)
 
 
-def predictor_of(settings: Settings) -> Predictor:
-    """The predictor that the settings name.
+def predictor_of(settings: Settings, name: str = "model_url") -> Predictor:
+    """The predictor that this setting names.
 
     Raises:
         SystemExit: one of the settings `model_…` is invalid.
     """
     access = access_of(settings)
     try:
-        return from_url(settings.model_url, access=access, connections=concurrent_calls(settings))
+        url, connections = settings.models[name], concurrent_calls(settings)
+        return from_url(url, access=access, connections=connections)
     except ValueError as error:
-        raise invalid_setting("model_url", str(error)) from None
+        raise invalid_setting(name, str(error)) from None
 
 
 def tracing_of() -> Tracing:

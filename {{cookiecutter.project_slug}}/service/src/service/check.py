@@ -72,16 +72,22 @@ def check(settings: Settings) -> list[Result]:
     """
     # What it finds is told in the table; a model in this process would log that it serves.
     telemetry.configure_logging(settings.model_copy(update={"log_level": "error"}))
-    predictor = predictor_of(settings)
     database = Database(settings.database_url)
     checks = [
         Check("database", None, partial(_database, database, settings.database_url)),
         Check("migrations", "database", partial(_migrations, database)),
         Check("writing", "migrations", partial(_writing, database)),
-        Check("model", None, partial(_model, predictor, settings.model_url)),
-        Check("contract", "model", partial(_contract, predictor)),
-        Check("predictions", "contract", partial(_predictions, predictor)),
     ]
+    for name, url in settings.models.items():
+        which = name.removeprefix("model_").removesuffix("url").replace("_", " ")
+        names = ("model", "contract", "predictions")
+        model, contract, predictions = (which + each for each in names)
+        predictor = predictor_of(settings, name)
+        checks += [
+            Check(model, None, partial(_model, predictor, url)),
+            Check(contract, model, partial(_contract, predictor)),
+            Check(predictions, contract, partial(_predictions, predictor)),
+        ]
     try:
         return run_all(checks)
     finally:

@@ -1,6 +1,5 @@
 """The `service` command."""
 
-import csv
 import json
 import os
 import sys
@@ -9,20 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, TextIO
 
 import click
 from alembic import command
-from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from contract import INPUTS, TARGET, Inputs, LookedUp
 from service.connections import is_busy
 from service.database import Database, config
 from service.settings import Settings, load
-from service.tables import Prediction
 
 
 @click.group()
@@ -111,68 +104,67 @@ def revision(message: str) -> None:
 
 @main.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
-def export(path: Path) -> None:
-    """Write what every prediction with an outcome was made from, and the outcome, as CSV.
+@click.option("--shadows", is_flag=True, help="Those of MODEL_SHADOW_URL, too.")
+def export(path: Path, shadows: bool) -> None:
+    """Write every prediction whose outcome is known, with what it was made from.
 
-    The oldest comes first. The columns are those of a history: what callers sent and what was
-    looked up for them, as served. Training derives the other features from these.
+    The oldest comes first. PATH ends in .parquet, or else is written as CSV. The columns are those
+    of a history, as served, and then what was expected, by which version, and when. Training
+    derives features anew from the others.
     """
-    left_out = 0
-    known = (
-        select(Prediction.features, Prediction.outcome)
-        .where(Prediction.outcome.is_not(None))
-        .order_by(Prediction.id)
-        .execution_options(yield_per=1000)
-    )
-    with (
-        _database() as database,
-        database.engine.begin() as connection,
-        _written_whole(path) as file,
-    ):
+    from service.export import Served, to_csv, to_parquet
+
+    write = to_parquet if path.suffix.lower() == ".parquet" else to_csv
+    with _database() as database, database.engine.begin() as connection:
         _require_migrated(database)
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(column.name for column in (*INPUTS, TARGET))
-        for served, outcome in connection.execute(known):
-            try:
-                inputs = _inputs_of(served)
-            except ValidationError:  # served before a feature was added that must not be missing
-                left_out += 1
-                continue
-            rows.writerow(map(_cell, (*inputs, outcome)))
-    if left_out:
-        click.echo(f"{left_out} rows left out: they lack a feature of today's contract", err=True)
+        rows = Served(connection, shadows=shadows)
+        with _written_whole(path) as new:
+            write(new, rows)
+    if rows.left_out:
+        fault = f"{rows.left_out} rows left out: they lack a feature of today's contract"
+        click.echo(fault, err=True)
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[TextIO]:
-    """A file to write, which takes its place only once all of it is there; `-` is the output."""
+def _written_whole(path: Path) -> Iterator[Path]:
+    """A file to write, which takes its place only once all of it is there; `-` stays that."""
     if str(path) == "-":
-        yield sys.stdout
+        yield path
         return
     new = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("x", encoding="utf-8") as file:
-            yield file
+        yield new
         new.replace(path)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
+    except ModuleNotFoundError as error:
+        fault = f"{path}: {error}: see `parquet` in pyproject.toml"
+        raise click.ClickException(fault) from None
     finally:
         with suppress(OSError):
             new.unlink()
 
 
-def _inputs_of(served: dict[str, Any]) -> list[Any]:
-    """The values of the columns `INPUTS`; `served` may be of an earlier contract."""
-    parts = (
-        part.model_validate({name: served.get(name) for name in part.model_fields})
-        for part in (Inputs, LookedUp)
-    )
-    return [value for part in parts for _, value in part]
+@main.command()
+@click.argument(
+    "number",
+    type=click.IntRange(1, 2**63 - 1),
+    metavar="{{ cookiecutter.entity.upper() }}_ID",
+)
+def forget(number: int) -> None:
+    """Delete every row about one {{ cookiecutter.entity.replace('_', ' ') }}.
 
+    What has been exported or learnt from, backups and logs are not reached.
+    """
+    from service import forgetting
 
-def _cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, bool) else to_jsonable_python(value)
+    with _database() as database:
+        _require_migrated(database)
+        deleted = forgetting.forget(database, number)
+    if not deleted:
+        raise click.ClickException(f"there is no {{ cookiecutter.entity.replace('_', ' ') }} {number}")
+    click.echo("deleted: " + ", ".join(f"{count} of {name}" for name, count in deleted.items()))
 
 
 @main.command()

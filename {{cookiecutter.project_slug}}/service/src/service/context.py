@@ -27,12 +27,14 @@ class RequestContext:
         deadline: when the prediction must be there, in seconds of `time.monotonic`.
         trace: the one that it belongs to.
         is_abandoned: tells whether the caller has left; what nobody waits for is not stored.
+        key: the same whenever the request is repeated, if its caller has named it.
     """
 
     request_id: str
     deadline: float
     trace: Trace
     is_abandoned: Callable[[], bool] = lambda: False
+    key: str = ""
 
     @classmethod
     def of(
@@ -49,4 +51,5 @@ class RequestContext:
         """
         arrival = environ.get(ARRIVAL, monotonic())
         is_abandoned = environ.get(ABANDONED, lambda: False)
-        return cls(request_id, arrival + model_deadline, trace, is_abandoned)
+        key = environ.get("HTTP_IDEMPOTENCY_KEY", request_id).strip('"')
+        return cls(request_id, arrival + model_deadline, trace, is_abandoned, key)

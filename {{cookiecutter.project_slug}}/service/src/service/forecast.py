@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import structlog
 
@@ -10,7 +11,7 @@ from service.context import RequestContext
 from service.fallbacks import FallbackStore
 from service.metrics import Metrics
 from service.predictors import Answer, Predictor, PredictorError
-from service.tables import ServedBy
+from service.tables import ServedBy, now
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,22 @@ class Forecast:
     version: str | None
     latency_ms: float
     answer: Answer | None = None
+
+    def row(self, features: Features, request_id: str) -> dict[str, Any]:
+        """What the table of predictions holds of it, but for what it is about."""
+        expected = self.prediction
+        return {
+            "features": features.model_dump(mode="json"),
+            "expected": expected and expected.{{ cookiecutter.__target }},
+{%- if cookiecutter.__task != 'regression' %}
+            "probabilities": expected and expected.probabilities,
+{%- endif %}
+            "served_by": self.served_by,
+            "model_version": self.version,
+            "latency_ms": self.latency_ms,
+            "request_id": request_id,
+            "created_at": now(),
+        }
 
 
 class Forecaster:
@@ -58,7 +75,8 @@ class Forecaster:
         self._metrics.model_requests.observe(seconds)
         latency_ms = seconds * 1000
         if answer:
-            self._metrics.answered(answer.version or "")
+            if not answer.is_canary:
+                self._metrics.answered(answer.version or "")
             forecast = Forecast(answer.prediction, "model", answer.version, latency_ms, answer)
         elif fallback := self._fallbacks.latest():
             forecast = Forecast(fallback[0], "fallback", fallback[1], latency_ms)

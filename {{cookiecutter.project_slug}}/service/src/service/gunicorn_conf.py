@@ -15,7 +15,8 @@ from service.settings import load
 from service.telemetry import logging_config
 
 settings = load()
-predictor_of(settings)  # an invalid MODEL_URL ends the start here,
+for each in settings.models:
+    predictor_of(settings, each)  # an invalid MODEL_URL ends the start here,
 keys_from(settings)  # and so does a door that nobody closed,
 reports.check(settings)  # and an invalid SENTRY_DSN
 gc.freeze()  # a search for garbage in a worker would write to what it shares

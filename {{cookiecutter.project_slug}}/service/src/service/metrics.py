@@ -5,7 +5,7 @@ import platform
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from threading import Lock
 from time import sleep, time
@@ -65,6 +65,12 @@ class Metrics(Collector):
             ["served_by", "version"],
             registry=registry,
         )
+        self.shadows = Counter(
+            "shadow_predictions_total",
+            "What became of the requests that MODEL_SHADOW_URL was to predict for",
+            ["result"],
+            registry=registry,
+        )
         self.model_requests = Durations(
             "model_request_duration_seconds",
             "How long the model took, or was waited for",
@@ -109,6 +115,18 @@ class Metrics(Collector):
             self.shed.labels(reason)
         for reason in get_args(Reason):
             self.model_failures.labels(reason)
+        for result in ("stored", "failed", "dropped"):
+            self.shadows.labels(result)
+
+    @cached_property
+    def canary_state(self) -> Gauge:
+        """Made only where there is a canary: one that is not set would be 0."""
+        return Gauge(
+            "model_canary_state",
+            "Whether the canary is asked: 1 yes, 0 it was dropped; the least of the processes",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
 
     def answered(self, version: str) -> None:
         """Note which version of the model has answered."""

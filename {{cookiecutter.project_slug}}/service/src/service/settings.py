@@ -84,6 +84,15 @@ class Settings(BaseSettings):
     model_url: str = "http+unix://run/model.sock"
     """Which model: http://, https://, http+unix://path or library:folder."""
 
+    model_canary_url: str | None = None
+    """A second model that serves some of the requests, by the same settings `model_…`."""
+
+    model_canary_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Which share of them; one that fails more often than the first is asked no more."""
+
+    model_shadow_url: str | None = None
+    """A model that predicts for every request as well, for `model compare`; it serves nobody."""
+
     model_tokens: Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_split)] = ()
     """Tokens that the model server accepts, by commas, of 32 characters or more; one is sent."""
 
@@ -188,6 +197,12 @@ class Settings(BaseSettings):
         except (OSError, UnicodeDecodeError) as error:
             fault = getattr(error, "strerror", "") or "not UTF-8"
             raise ValueError(f"DATABASE_URL_FILE: {path}: {fault}") from None
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Where the models are, by the names of their settings; the one that always is first."""
+        names = ("model_url", "model_canary_url", "model_shadow_url")
+        return {name: url for name in names if (url := getattr(self, name))}
 
     @property
     def address(self) -> str:

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 ServedBy = Literal["model", "fallback", "none"]
 """Where a prediction comes from: the model; its fallback; or nowhere, before any has answered."""
 
+SHADOW = "shadow"
+"""Stands in place of these where nobody was served: it comes from a model that is tried out."""
+
 
 class Moment(sa.TypeDecorator[datetime]):
     """A moment in UTC, with its time zone also where the database has none."""

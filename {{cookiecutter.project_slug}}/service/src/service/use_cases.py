@@ -4,8 +4,6 @@
 {%- set target = cookiecutter.__target -%}
 """The use cases: place, look up, record the outcome."""
 
-from typing import Any
-
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -19,6 +17,7 @@ from service.forecast import Forecaster
 from service.idempotency import Key, KeyStore
 from service.inserts import Inserts
 from service.inserts import New as NewRow
+from service.shadow import Shadow
 
 New = schemas.New{{ Entity }}
 Public = schemas.{{ Entity }}
@@ -41,13 +40,19 @@ class UseCases:
     """What the product does."""
 
     def __init__(
-        self, database: Database, forecaster: Forecaster, fallbacks: FallbackStore, keys: KeyStore
+        self,
+        database: Database,
+        forecaster: Forecaster,
+        fallbacks: FallbackStore,
+        keys: KeyStore,
+        shadow: Shadow | None = None,
     ) -> None:
         self._database = database
         self._inserts = Inserts(database)
         self._forecaster = forecaster
         self._fallbacks = fallbacks
         self._keys = keys
+        self._shadow = shadow
 
     def place(self, new: New, context: RequestContext, key: Key | None = None) -> Public:
         """Store a new {{ words }} with what is expected of it; the same key again changes nothing.
@@ -77,20 +82,8 @@ class UseCases:
         forecast = self._forecaster.forecast(model_features, context)
         if context.is_abandoned():
             raise Abandoned("The caller has left, and nothing was stored.")
-        expected = forecast.prediction
-        row: dict[str, Any] = {**new.model_dump(), "created_at": tables.now()}
-        prediction: dict[str, Any] = {
-            "features": model_features.model_dump(mode="json"),
-            "expected": expected and expected.{{ target }},
-{%- if cookiecutter.__task != 'regression' %}
-            "probabilities": expected and expected.probabilities,
-{%- endif %}
-            "served_by": forecast.served_by,
-            "model_version": forecast.version,
-            "latency_ms": forecast.latency_ms,
-            "request_id": context.request_id,
-            "created_at": row["created_at"],
-        }
+        prediction = forecast.row(model_features, context.request_id)
+        row = {**new.model_dump(), "created_at": prediction["created_at"]}
         number = self._inserts.insert(
             NewRow(Row, row),
             NewRow(tables.Prediction, prediction),
@@ -98,7 +91,10 @@ class UseCases:
             *more,
         )
         self._fallbacks.saved(forecast.answer)
-        return _public(Row(id=number, **row), tables.Prediction(**prediction))
+        placed = Row(id=number, **row)
+        if self._shadow:
+            self._shadow.ask(placed, model_features, context)
+        return _public(placed, tables.Prediction(**prediction))
 
     def look_up(self, number: int) -> Public:
         """What is known of the {{ words }} with this number.
@@ -127,7 +123,9 @@ class UseCases:
             row, prediction = _find(session, number)
             if changed is None:
                 raise AlreadyRecorded("The outcome is known already, and does not change.")
-            prediction.outcome = outcome.{{ target }}
+            about = tables.Prediction.{{ entity }}_id == number
+            known = {"outcome": outcome.{{ target }}}
+            session.execute(update(tables.Prediction).where(about).values(known))
         return _public(row, prediction)
 
 
@@ -136,8 +134,7 @@ def _find(session: Session, number: int) -> tuple[Row, tables.Prediction]:
     found = session.execute(
         select(Row, prediction)
         .join(prediction, prediction.{{ entity }}_id == Row.id)
-        .where(Row.id == number)
-        .order_by(prediction.id)
+        .where(Row.id == number, prediction.served_by != tables.SHADOW)
     ).first()
     if found is None:
         raise NotFound(f"There is no {{ words }} {number}.")

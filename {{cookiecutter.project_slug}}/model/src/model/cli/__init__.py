@@ -7,7 +7,7 @@ import click
 
 from model.cli.predicting import predict
 from model.cli.training import promote, rollback, train
-from model.cli.versions import diff, history, pull, push, show, versions
+from model.cli.versions import compare, diff, history, pull, push, show, versions
 from model.errors import ModelError
 from model.settings import load_settings
 
@@ -35,5 +35,6 @@ def serve() -> None:
     run(load_settings())
 
 
-for command in (train, versions, show, diff, promote, rollback, history, push, pull, predict):
+LOOK, CHANGE = (versions, show, diff, compare, history), (promote, rollback, push, pull)
+for command in (train, *LOOK, *CHANGE, predict):
     cli.add_command(command)

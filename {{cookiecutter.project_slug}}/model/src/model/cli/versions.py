@@ -89,6 +89,22 @@ def diff(one: str, other: str, data: Sequence[Path]) -> None:
 
 
 @click.command()
+@click.argument("one")
+@click.argument("other")
+@click.option("--data", type=click.Path(path_type=Path), default="var/product.csv")
+@click.option("--json", "as_json", is_flag=True, help="What was found, as an object.")
+def compare(one: str, other: str, data: Path, as_json: bool) -> None:
+    """Which of the versions ONE and OTHER predicted better what the product was asked.
+
+    The data is what `service export --shadows` writes.
+    """
+    from model.training.comparison import compare as compare_on
+
+    found = compare_on(data, one, other)
+    click.echo(found.model_dump_json() if as_json else found.verdict)
+
+
+@click.command()
 @click.option("--at", metavar="MOMENT", help="Only what was current then, as ISO 8601 writes it.")
 def history(at: str | None) -> None:
     """Which version was current when, who changed it, and why."""

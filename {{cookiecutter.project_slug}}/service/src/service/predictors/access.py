@@ -63,7 +63,7 @@ def _tls(settings: Settings) -> Callable[[], ssl.SSLContext] | None:
     if not files:
         return None
     name = "model_ca" if ca else "model_client_cert" if cert else "model_client_key"
-    if not settings.model_url.startswith("https://"):
+    if not any(url.startswith("https://") for url in settings.models.values()):
         raise invalid_setting(name, "it takes a MODEL_URL that begins with https://")
     if bool(cert) != bool(key):
         missing = "model_client_key" if cert else "model_client_cert"

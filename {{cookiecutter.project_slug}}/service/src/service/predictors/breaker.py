@@ -43,6 +43,7 @@ class Breaker:
     Args:
         listener: is told each state, the first one included.
         clock: gives seconds.
+        name: of whom it guards, in the log.
 
     Attributes:
         state: as it is now.
@@ -52,8 +53,9 @@ class Breaker:
         self,
         listener: Callable[[State], object] = lambda _: None,
         clock: Callable[[], float] = monotonic,
+        name: str = "model",
     ) -> None:
-        self._listener, self._clock = listener, clock
+        self._listener, self._clock, self._name = listener, clock, name
         self._lock = Lock()
         self._period = 0
         self._calls: deque[tuple[float, str]] = deque(maxlen=CALLS)
@@ -92,7 +94,7 @@ class Breaker:
 
     def _probed(self, fault: str | None) -> None:
         if fault == "":
-            log.info("breaker closed: the model answers again")
+            log.info(f"breaker closed: the {self._name} answers again")
             self._set(State.CLOSED)
         else:
             log.debug("breaker open again", fault=fault)
@@ -103,7 +105,8 @@ class Breaker:
         recent = [fault for when, fault in self._calls if when >= since]
         faults = Counter(filter(None, recent))
         if len(recent) >= MINIMUM and faults.total() >= SHARE * len(recent):
-            log.warning("breaker open: the model is not asked", calls=len(recent), faults=faults)
+            event = f"breaker open: the {self._name} is not asked"
+            log.warning(event, calls=len(recent), faults=faults)
             self._open(PAUSE_SECONDS)
 
     def _open(self, pause: float) -> None:

@@ -58,6 +58,7 @@ class Answer:
         range: the least and the greatest target that its training saw; None when the server does
             not say, and for a classification.
         batch: None when the server does not say; ours does for a trace that is sampled.
+        is_canary: whether it comes from a model that is tried out, whose fallback is not asked for.
     """
 
     prediction: Prediction
@@ -65,6 +66,7 @@ class Answer:
     fallback: Prediction | None = None
     range: tuple[float, float] | None = None
     batch: Batch | None = None
+    is_canary: bool = False
 
 
 @dataclass(frozen=True)
