@@ -147,6 +147,7 @@ docs/adr/0038-tracing.md
 docs/adr/0039-metrics.md
 docs/adr/0040-a-check-after-each-deploy.md
 docs/adr/0041-on-one-machine.md
+docs/adr/0044-shadow-and-canary.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/runbook.md
@@ -208,6 +209,7 @@ model/src/model/tables/__init__.py
 model/src/model/tables/cells.py
 model/src/model/tables/reading.py
 model/src/model/training/__init__.py
+model/src/model/training/comparison.py
 model/src/model/training/evaluation.py
 model/src/model/training/fitting.py
 model/src/model/training/gate.py
@@ -223,6 +225,7 @@ model/tests/test_api.py
 model/tests/test_artifacts.py
 model/tests/test_bulk.py
 model/tests/test_cli.py
+model/tests/test_comparison.py
 model/tests/test_compiling.py
 model/tests/test_history.py
 model/tests/test_metrics.py
@@ -248,10 +251,12 @@ service/src/service/context.py
 service/src/service/database.py
 service/src/service/docs.py
 service/src/service/errors.py
+service/src/service/export.py
 service/src/service/fallbacks.py
 service/src/service/features.py
 service/src/service/files.py
 service/src/service/forecast.py
+service/src/service/forgetting.py
 service/src/service/gunicorn_conf.py
 service/src/service/health.py
 service/src/service/idempotency.py
@@ -266,6 +271,7 @@ service/src/service/ops.py
 service/src/service/predictors/__init__.py
 service/src/service/predictors/access.py
 service/src/service/predictors/breaker.py
+service/src/service/predictors/canary.py
 service/src/service/predictors/connecting.py
 service/src/service/predictors/guarded.py
 service/src/service/predictors/incoming.py
@@ -287,6 +293,7 @@ service/src/service/server/request.py
 service/src/service/server/worker.py
 service/src/service/server/wsgi.py
 service/src/service/settings.py
+service/src/service/shadow.py
 service/src/service/spans.py
 service/src/service/tables.py
 service/src/service/telemetry.py
@@ -297,6 +304,7 @@ service/tests/support.py
 service/tests/test_access.py
 service/tests/test_api.py
 service/tests/test_bad_input.py
+service/tests/test_canary.py
 service/tests/test_check.py
 service/tests/test_cli.py
 service/tests/test_database.py
@@ -310,6 +318,7 @@ service/tests/test_predictors.py
 service/tests/test_reports.py
 service/tests/test_server.py
 service/tests/test_settings.py
+service/tests/test_shadow.py
 service/tests/test_telemetry.py
 service/tests/test_tracing.py
 tests/conftest.py
