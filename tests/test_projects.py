@@ -57,7 +57,7 @@ KINDS: dict[str, dict[str, str]] = {
             "name:category data:category? count:int a_name_of_exactly_forty_characters_it_is:float"
             " table:float order:category user:int? select:bool type_:category class_:float"
             " metadata_:int id_:float row_:int model_config_:category float_:float self_:bool"
-            " placed_at:datetime"
+            " placed_at:datetime biopsy_id:int served_by:category"
         ),
         "target": "a_target_of_exactly_forty_characters_iti:category",
         "__timezone": "America/New_York",

@@ -47,9 +47,8 @@ def test_what_is_exported_is_predicted_for_and_learnt_from_as_it_was_served(
     for number, found in enumerate(rows[-len(placed) :]):
         assert {**row(number), **outcome(number)}.items() <= found.items()
         served = placed[number]["metadata"]
-        assert {name: found[name] for name in served if name != "probabilities"}.items() <= (
-            served.items()
-        )
+        assert found[EXPECTED] == served[EXPECTED]
+        assert {served["served_by"], served["model_version"]} <= {*map(str, found.values())}
     version = placed[0]["metadata"]["model_version"]
     assert "too little to tell" in run("model", "compare", version, "0" * 12, "--data", exported)
 

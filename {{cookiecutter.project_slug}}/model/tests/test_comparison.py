@@ -12,10 +12,10 @@ import pytest
 from contract import TARGET
 from model.columns import text_of
 from model.errors import ModelError
-from model.training.comparison import KEY, LEAST_ROWS, compare
+from model.training.comparison import KEY, LEAST_ROWS, SERVED_BY, VERSION, compare
 
 DICE = np.random.default_rng(7)
-NAMES = [KEY, "served_by", "model_version", TARGET.name, f"expected_{TARGET.name}", "probabilities"]
+NAMES = [KEY, SERVED_BY, VERSION, TARGET.name, f"expected_{TARGET.name}", "probabilities"]
 HAPPENED: Any = {"float": 100.0, "bool": True, "category": "red"}[TARGET.kind]
 
 

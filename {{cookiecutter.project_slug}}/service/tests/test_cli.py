@@ -17,12 +17,17 @@ from sqlalchemy import insert, text
 from support import ENTITY, NEW, OUTCOME, PATH, PLURAL, SPARSE
 
 from contract import FEATURES, INPUTS, TARGET
+from contract.names import beside
 from service import cli, connections, export, tables
 from service.cli import main
 from service.database import Database, config
 from service.tables import Prediction
 
 COLUMNS = [*export.COLUMNS]
+KEY, SERVED_BY, PREDICTED_AT = (
+    beside(name, [each.name for each in FEATURES])
+    for name in (f"{ENTITY}_id", "served_by", "predicted_at")
+)
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -127,11 +132,11 @@ def test_export_writes_what_was_served_the_outcome_and_who_predicted_it(
     assert header == COLUMNS
     assert header[: len(FEATURES) + 3] == [
         *(each.name for each in (*FEATURES, TARGET)),
-        *(f"{ENTITY}_id", "served_by"),
+        *(KEY, SERVED_BY),
     ]
     assert rows == [as_cells(expected_values(service, each)) for each in stored]
     _, out, _ = run(service.url, "export", "-", "--shadows")
-    served_by = [row["served_by"] for row in csv.DictReader(out.splitlines())]
+    served_by = [row[SERVED_BY] for row in csv.DictReader(out.splitlines())]
     assert served_by == ["model", "shadow", "model", "model"]
 
 
@@ -144,7 +149,7 @@ def test_export_writes_parquet_with_typed_columns(
     with parquet.ParquetFile(tmp_path / "rows.parquet") as file:
         table, groups = file.read(), file.num_row_groups
     assert (table.column_names, groups) == (COLUMNS, 2)
-    assert str(table.schema.field("predicted_at").type) == "timestamp[us, tz=UTC]"
+    assert str(table.schema.field(PREDICTED_AT).type) == "timestamp[us, tz=UTC]"
     rows = [list(row.values()) for row in table.to_pylist()]
     assert rows == [expected_values(service, each) for each in stored]
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -162,7 +167,7 @@ def test_forget_deletes_every_row_about_one(service: Service, run: Run) -> None:
     assert (code, "1 of idempotency_keys" in out) == (0, True)
     assert service.client.get(f"{PATH}/1").status_code == 404
     _, out, _ = run(service.url, "export", "-", "--shadows")
-    assert [row[f"{ENTITY}_id"] for row in csv.DictReader(out.splitlines())] == ["2", "4"]
+    assert [row[KEY] for row in csv.DictReader(out.splitlines())] == ["2", "4"]
     assert service.rows("idempotency_keys") == []
     code, out, err = run(service.url, "forget", "1")
     assert (code, out, err) == (1, "", f"Error: there is no {ENTITY.replace('_', ' ')} 1\n")

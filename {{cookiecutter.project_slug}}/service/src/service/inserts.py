@@ -141,7 +141,7 @@ class _OneEach(_Prepared):
     """For SQLite, where a round trip is a call."""
 
     def statements(self, rows: list[tuple[_Kind, dict[str, Any]]]) -> list[ClauseElement]:
-        for kind, bound in rows:
+        for kind, bound in rows[1:]:
             if REFERENCE in kind.table.c:
                 bound[REFERENCE] = bindparam("reference")
         return [kind.insert(sqlite).values(bound) for kind, bound in rows]

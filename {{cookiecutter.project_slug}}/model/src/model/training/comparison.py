@@ -16,8 +16,9 @@ from model.columns import text_of
 from model.errors import explained
 from model.training.intervals import difference
 
-KEY = "{{ cookiecutter.entity }}_id"
-"""The column with the number of what a prediction is about."""
+NAMES = ("{{ cookiecutter.entity }}_id", "served_by", "model_version")
+KEY, SERVED_BY, VERSION = (beside(name, [each.name for each in FEATURES]) for name in NAMES)
+"""The columns with the number of what a prediction is about, who served it, and its version."""
 
 LEAST_ROWS = 30
 """With fewer rows of either there is no telling."""
@@ -68,19 +69,15 @@ def read_losses(path: Path, *versions: str) -> dict[str, Losses]:
     Raises:
         ModelError: the file cannot be read, or is no export.
     """
-    features = [each.name for each in FEATURES]
-    key, served_by, version = (
-        beside(name, features) for name in (KEY, "served_by", "model_version")
-    )
     losses: dict[str, Losses] = {each: {} for each in versions}
     with explained(path), path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if missing := {key, served_by, version, TARGET.name} - {*(rows.fieldnames or ())}:
+        if missing := {KEY, SERVED_BY, VERSION, TARGET.name} - {*(rows.fieldnames or ())}:
             fault = f"{', '.join(sorted(missing))} is missing"
             raise ValueError(f"{fault}; write it with `service export --shadows`")
         for row in rows:
-            if row[version] in losses and row[served_by] in ("model", "shadow"):
-                losses[row[version]][row[key]] = _loss(row)
+            if row[VERSION] in losses and row[SERVED_BY] in ("model", "shadow"):
+                losses[row[VERSION]][row[KEY]] = _loss(row)
     return losses
 
 
