@@ -26,10 +26,10 @@ class FallbackStore:
     def row(self, answer: Answer | None) -> list[New]:
         """What to insert to keep an answer's version and its fallback.
 
-        It is nothing when this process has just done so, or a canary has answered. Another process
-        that writes the same version can delay the insert, but not make it fail.
+        It is nothing when this process has just done so. Another process that writes the same
+        version can delay the insert, but not make it fail.
         """
-        if not answer or not answer.version or answer.is_canary or self._is_saved(answer):
+        if not answer or not answer.version or (answer.version, answer.fallback) == self._saved:
             return []
         moment = now()
         values = {
@@ -44,12 +44,9 @@ class FallbackStore:
 
     def saved(self, answer: Answer | None) -> None:
         """Say that what `row` gave is in the database."""
-        if answer and not answer.is_canary and not self._is_saved(answer):
+        if answer and (answer.version, answer.fallback) != self._saved:
             self._saved = answer.version, answer.fallback
             self._latest_until = 0.0
-
-    def _is_saved(self, answer: Answer) -> bool:
-        return (answer.version, answer.fallback) == self._saved
 
     def latest(self) -> tuple[Prediction, str] | None:
         """The fallback of the version that was seen last, and that version; None before any.

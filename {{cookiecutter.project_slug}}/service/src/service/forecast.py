@@ -25,7 +25,7 @@ class Forecast:
         served_by: who predicted it.
         version: the version of the model that the prediction comes from.
         latency_ms: how long the model took, or was waited for.
-        answer: the model's answer; None when it failed.
+        answer: the model's answer; None when it failed, or a canary has answered.
     """
 
     prediction: Prediction | None
@@ -75,9 +75,10 @@ class Forecaster:
         self._metrics.model_requests.observe(seconds)
         latency_ms = seconds * 1000
         if answer:
-            if not answer.is_canary:
-                self._metrics.answered(answer.version or "")
-            forecast = Forecast(answer.prediction, "model", answer.version, latency_ms, answer)
+            own = None if answer.is_canary else answer
+            forecast = Forecast(answer.prediction, "model", answer.version, latency_ms, own)
+            if own:
+                self._metrics.answered(own.version or "")
         elif fallback := self._fallbacks.latest():
             forecast = Forecast(fallback[0], "fallback", fallback[1], latency_ms)
         else:

@@ -92,16 +92,14 @@ def diff(one: str, other: str, data: Sequence[Path]) -> None:
 @click.argument("one")
 @click.argument("other")
 @click.option("--data", type=click.Path(path_type=Path), default="var/product.csv")
-@click.option("--json", "as_json", is_flag=True, help="What was found, as an object.")
-def compare(one: str, other: str, data: Path, as_json: bool) -> None:
+def compare(one: str, other: str, data: Path) -> None:
     """Which of the versions ONE and OTHER predicted better what the product was asked.
 
     The data is what `service export --shadows` writes.
     """
     from model.training.comparison import compare as compare_on
 
-    found = compare_on(data, one, other)
-    click.echo(found.model_dump_json() if as_json else found.verdict)
+    click.echo(compare_on(data, one, other))
 
 
 @click.command()

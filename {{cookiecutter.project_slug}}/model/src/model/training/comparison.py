@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
 
 from contract import FEATURES, TARGET
 from contract.names import beside
 from contract.types import KINDS
-from model.artifacts.manifest import METRIC, TASK, Interval
+from model.artifacts.manifest import METRIC, TASK
 from model.columns import text_of
 from model.errors import explained
 from model.training.intervals import difference
@@ -27,16 +26,11 @@ Losses = dict[str, float]
 """The loss of each prediction, by what it is about; their mean is the METRIC."""
 
 
-class Comparison(BaseModel):
-    """What was found."""
+def compare(path: Path, one: str, other: str) -> str:
+    """Which version is better on the rows that both predicted, or else on those that each did.
 
-    verdict: str
-    paired: bool
-    difference: Interval | None
-
-
-def compare(path: Path, one: str, other: str) -> Comparison:
-    """Compare two versions on the rows that both predicted, or else on those that each did.
+    Returns:
+        The words, with the evidence; other words where there is too little of it.
 
     Raises:
         ModelError: the file cannot be read, or is no export.
@@ -50,17 +44,15 @@ def compare(path: Path, one: str, other: str) -> Comparison:
     )
     found = difference(a, b, paired=paired)
     if found is None or min(len(a), len(b)) < LEAST_ROWS:
-        verdict = f"too little to tell: {len(a)} rows of {one} and {len(b)} of {other}"
-        verdict += f"; {LEAST_ROWS} is least"
-    else:
+        counts = f"{len(a)} rows of {one} and {len(b)} of {other}"
+        return f"too little to tell: {counts}; {LEAST_ROWS} of each is least"
+    verdict = f"{other if found.mean > 0 else one} is better"
+    if found.low <= 0 <= found.high:
         verdict = "no telling yet"
-        if not found.low <= 0 <= found.high:
-            verdict = f"{other if found.mean > 0 else one} is better"
-        verdict += f": {METRIC} {a.mean():.4g} of {one} and {b.mean():.4g} of {other} on "
-        verdict += f"{len(a)} rows of both" if paired else f"{len(a)} and {len(b)} rows"
-        limits = f"between {found.low:.3g} and {found.high:.3g}"
-        verdict += f"; the first is larger by {found.mean:.3g}, {limits} (95 % interval)"
-    return Comparison(verdict=verdict, paired=paired, difference=found)
+    means = f"{METRIC} {a.mean():.4g} of {one} and {b.mean():.4g} of {other}"
+    rows = f"{len(a)} rows of both" if paired else f"{len(a)} and {len(b)} rows"
+    limits = f"95 % interval {found.low:.3g} to {found.high:.3g}"
+    return f"{verdict}: {means}, on {rows}; the difference is {found.mean:.3g} ({limits})"
 
 
 def read_losses(path: Path, *versions: str) -> dict[str, Losses]:

@@ -46,12 +46,11 @@ class Excess:
     def __init__(self, share: float) -> None:
         self._share = share
         self._evidence = dict.fromkeys(RATIOS, 0.0)
-        self.calls = self.failures = 0
+        self.calls = 0
 
     def note(self, *, is_canary: bool, failed: bool) -> None:
-        """Count a call, as `calls` and `failures` if it is the canary's."""
+        """Count a call, among `calls` if it is the canary's."""
         self.calls += is_canary
-        self.failures += is_canary and failed
         for ratio in RATIOS if failed else ():
             all_fail = ratio * self._share + 1 - self._share
             self._evidence[ratio] += ln((ratio if is_canary else 1) / all_fail)
@@ -120,9 +119,9 @@ class Canary:
         try:
             answer = predictor.predict(features, context)
             failed = False
+            return answer
         finally:
             self._note(is_canary=predictor is self._canary, failed=failed)
-        return answer
 
     def _note(self, *, is_canary: bool, failed: bool) -> None:
         with self._lock:
@@ -130,8 +129,8 @@ class Canary:
             if self._is_asked and self._excess.is_certain():
                 self._is_asked = False
                 self._tell(0)
-                found = {"calls": self._excess.calls, "failures": self._excess.failures}
-                log.error("canary dropped: it fails more often than the model", **found)
+                event = "canary dropped: it fails more often than the model"
+                log.error(event, calls=self._excess.calls)
 
 
 def is_chosen(key: str, share: float) -> bool:
