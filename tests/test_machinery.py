@@ -17,6 +17,7 @@ from test_projects import KINDS, Stamp, environment, on_the_bench, write_history
 
 MACHINERY = Path(__file__).parent / "machinery"
 NEEDS = Path(__file__).parent.parent / "requirements-machinery.txt"
+CLIENTS = Path(__file__).parent.parent / ".venv-clients/bin/python"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
     "test_breaker.py",
@@ -65,7 +66,7 @@ def test_the_machinery_of_a_unit_works(unit: str, kind: str, stamp: Stamp, tmp_p
     done = subprocess.run(
         [".venv/bin/pytest", *(f"tests/{name}" for name in names)],
         cwd=project / unit,
-        env=environment(),
+        env=environment(CLIENTS_PYTHON=str(CLIENTS)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -5,6 +5,7 @@ object that is replaced only as it was when it was read. What is needed here is 
 """
 
 import io
+import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,9 +21,9 @@ from model.artifacts.log import LOG_FILE, Entry, check_next, parse
 from model.artifacts.manifest import VERSION
 from model.artifacts.store import REMEDY, Store, content_of
 from model.artifacts.verification import check_whole
-from model.errors import ModelError
+from model.errors import ModelError, explained
 
-LIMITS: Any = {"timeout": "20s", "connect_timeout": "3s"}
+LIMITS = {"timeout": "20s", "connect_timeout": "3s"}
 RETRIES: Any = {"max_retries": 3}
 
 
@@ -40,7 +41,9 @@ class Bucket(Store):
         super().__init__(cache / sha256(url.encode()).hexdigest()[:16])
         self.name = url
         with _explained(url):
-            self._objects: Any = from_url(url, client_options=LIMITS, retry_config=RETRIES)
+            # The library itself reads this variable only where no other option is given.
+            options: Any = {**LIMITS, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"}
+            self._objects: Any = from_url(url, client_options=options, retry_config=RETRIES)
         self._log = _LogObject(self._objects, url)
 
     def folder(self, version: str | None = None) -> Path:
@@ -123,15 +126,15 @@ def _packed(files: Mapping[str, bytes]) -> bytes:
 def _unpacked(archive: bytes, where: str) -> dict[str, bytes]:
     """The files at the top of an archive; raises ModelError if there is anything else in it."""
     files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            for member in tar:
-                file = tar.extractfile(member)
-                if file is None or Path(member.name).name != member.name:
-                    raise tarfile.ReadError(f"holds {member.name!r:.100}")
-                files[member.name] = file.read()
-    except tarfile.TarError as error:
-        raise ModelError(f"{where}: {error}; {REMEDY}") from None
+    with (
+        explained(where, REMEDY, kinds=(tarfile.TarError, KeyError)),
+        tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar,
+    ):
+        for member in tar:
+            file = tar.extractfile(member)
+            if file is None or Path(member.name).name != member.name:
+                raise tarfile.ReadError(f"holds {member.name!r:.100}")
+            files[member.name] = file.read()
     return files
 
 
@@ -143,5 +146,5 @@ def _explained(url: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (BaseError, OSError) as error:
-        words = " ".join(str(error).split())
+        words = " ".join(str(error).partition("Debug source:")[0].split())
         raise ModelError(f"MODEL_STORE: {url}: {words:.300}") from None

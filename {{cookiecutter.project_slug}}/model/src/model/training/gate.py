@@ -14,8 +14,8 @@ from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.store import Store
 from model.artifacts.verification import VerifiedArtifact, check_whole, verify
 from model.columns import text_of, to_arrays, to_values
-from model.compiling.parity import prove
-from model.engines.loading import Model
+from model.compiling.parity import Mismatch, prove
+from model.engines.loading import Model, engine_type
 from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError, explained
 from model.settings import Settings
@@ -82,11 +82,13 @@ def _prove(artifact: VerifiedArtifact, history: History, settings: Settings) -> 
         return
     rows = history.part(np.arange(max(len(history) - PROVEN_ROWS, 0), len(history)))
     pickled = check_whole(artifact.path, settings.model_verify_keys, MODEL_FILE)
-    compiled = Model.of(artifact).engine
-    with explained("it is not proven", kinds=(Exception,)):
-        reference = SklearnEngine.load(pickled)
-        prove(reference, compiled, artifact.content, to_arrays(rows.columns))
-    yield from ()
+    try:
+        with explained("it cannot be proven", kinds=(Exception,)):
+            compiled = engine_type(artifact.manifest).load(artifact)
+            reference = SklearnEngine.load(pickled)
+            prove(reference, compiled, artifact.content, to_arrays(rows.columns))
+    except Mismatch as error:
+        yield f"it is not proven: {error}"
 
 
 def _simpler(new: Manifest) -> Iterator[str]:
@@ -114,19 +116,27 @@ def _current(
     losses = unseen_losses(new, history), unseen_losses(current, history)
     rows = np.flatnonzero(np.isfinite(losses[0] + losses[1]))
     ours, theirs = (each[rows] for each in losses)
-    found = difference(ours, theirs)
     evidence["rows"] = len(rows)
+    if found := difference(ours, theirs):
+        means = {"new": float(ours.mean()), "current": float(theirs.mean())}
+        evidence[METRIC] = {**means, "difference": found.model_dump()}
+    same = new.manifest.signature == current.manifest.signature
+    margin = limits.CURRENT if same else limits.CONTRACT
+    yield from quality(ours, theirs, history.part(rows), whose, margin)
+
+
+def quality(
+    ours: Losses, theirs: Losses, rows: History, whose: str, margin: float
+) -> Iterator[str]:
+    """The objections to a version by its losses, and those of another one, on the same rows."""
+    found = difference(ours, theirs)
     if found is None:
         yield f"{whose} has seen all rows: there are no later ones to compare them on"
         return
-    bar = float(theirs.mean())
-    evidence[METRIC] = {"new": float(ours.mean()), "current": bar, "difference": found.model_dump()}
-    same = new.manifest.signature == current.manifest.signature
-    margin = limits.CURRENT if same else limits.CONTRACT
-    if found.high > margin * bar:
+    if found.high > margin * float(theirs.mean()):
         words = f"by {-found.mean:.3g}, between {-found.high:.3g} and {-found.low:.3g}"
         yield f"it is not shown to be better than {whose} on {len(rows)} later rows: {words}"
-    yield from _slices(history.part(rows), ours, theirs)
+    yield from _slices(rows, ours, theirs)
 
 
 def _slices(rows: History, ours: Losses, theirs: Losses) -> Iterator[str]:

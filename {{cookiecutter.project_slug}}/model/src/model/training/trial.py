@@ -26,6 +26,7 @@ from model.settings import Settings
 
 START_SECONDS = 60
 """Seconds within which a server has to answer."""
+STOP_SECONDS = 10
 CALLS = 200
 """Requests of one row, of which the median time counts."""
 SERVE = "from model.cli import main; main()"
@@ -122,7 +123,7 @@ class _Server:
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, HTTPException) as error:
-            raise ModelError(f"its server does not answer: {error}") from None
+            raise ModelError(f"its server does not answer: {self._fault() or error}") from None
         if response.status != 200:
             raise ModelError(f"its server answers {response.status}: {content.decode():.200}")
         return content
@@ -140,13 +141,25 @@ class _Server:
                 yield connection
                 return
             time.sleep(0.02)
+        raise ModelError(f"its server does not start: {self._fault() or 'no reason given'}")
+
+    def _fault(self) -> str:
+        """The first error that it has logged, if it ends now."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
         lines = (self._work / "log").read_text("utf-8", "replace").splitlines()
-        raise ModelError(f"its server does not start: {lines[-1] if lines else 'no reason given'}")
+        for line in lines:
+            if line.startswith("model: "):
+                return line.removeprefix("model: ")
+            with suppress(ValueError):
+                if (entry := json.loads(line))["level"] == "error":
+                    return str(entry["event"])
+        return ""
 
     def _stop(self) -> None:
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

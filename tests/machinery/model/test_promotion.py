@@ -1,0 +1,202 @@
+"""The gate refuses what is worse, unproven, slow, large or broken, and says why; the rest passes."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import build_small, make_history, train
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from contract import FEATURES
+from model import limits
+from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE, ONNX_FILE, Manifest
+from model.artifacts.store import Store
+from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
+from model.settings import Settings
+from model.training.gate import Judgement, judge_version, quality
+from model.training.history import History
+from model.training.losses import LOSSES_FILE
+
+ROWS = 600
+CATEGORIES = [each for each in FEATURES if each.kind in ("bool", "category")]
+
+
+def noisy(share: float, seed: int = 0, rows: int = ROWS) -> History:
+    """A history in which this share of the targets is that of another row."""
+    history = make_history(rows)
+    draw = np.random.default_rng(seed)
+    targets = list(history.targets)
+    for row in np.flatnonzero(draw.random(rows) < share):
+        targets[row] = history.targets[draw.integers(rows)]
+    return replace(history, targets=targets)
+
+
+def build_weak(trees: int = 1) -> Pipeline:
+    """A pipeline that learns little of what there is."""
+    *steps, (name, estimator) = build_small().steps
+    return Pipeline([*steps, (name, clone(estimator).set_params(max_iter=trees))])
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    return noisy(0.1)
+
+
+@pytest.fixture
+def store(tmp_path: Path, history: History) -> Store:
+    """A store with a weak version as the current one."""
+    store = Store(tmp_path / "store")
+    manifest, files = train(history, build=build_weak)
+    store.add(manifest, files)
+    store.promote(manifest.version)
+    return store
+
+
+@pytest.fixture
+def good(store: Store, history: History) -> str:
+    """A better version."""
+    manifest, files = train(history)
+    store.add(manifest, files)
+    return manifest.version
+
+
+def judge(store: Store, version: str, history: History) -> Judgement:
+    return judge_version(store, version, history, Settings())
+
+
+def edit(store: Store, version: str, name: str, content: bytes) -> str:
+    """The version with another file, as one who knows how digests are made; its new name."""
+    folder = Path(shutil.copytree(store.folder(version), store.path / "edited"))
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+    manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    manifest["version"] = version_of(Manifest.model_validate(manifest))
+    text = json.dumps(manifest).encode()
+    (folder / MANIFEST_FILE).write_bytes(text)
+    (folder / DIGEST_FILE).write_text(digest_line(text))
+    folder.rename(store.path / manifest["version"])
+    return str(manifest["version"])
+
+
+@pytest.mark.slow
+def test_a_better_version_passes_with_its_evidence(
+    store: Store, good: str, history: History
+) -> None:
+    served = replace(history, served=[None] * (ROWS - 5) + history.targets[-5:])
+    found = judge(store, good, served)
+    assert found.objections == []
+    assert found.evidence["rows"] == ROWS // 5  # those of the past would flatter either
+    assert found.evidence[METRIC]["difference"]["high"] < 0
+    assert found.evidence["latency_ms"]["new"] > 0
+    assert found.evidence["memory_mb"]["current"] > 10
+    assert found.evidence["replayed"]["rows"] == 5
+    store.promote(good, "better", found.evidence)
+    assert store.history()[-1].evidence == json.loads(json.dumps(found.evidence))
+
+
+@pytest.mark.slow
+def test_a_worse_version_is_refused(store: Store, good: str, history: History) -> None:
+    (current,) = {each.version for each in store.versions()[0]} - {good}
+    store.promote(good)
+    reasons = judge(store, current, history).objections
+    start = f"it is not shown to be better than the current version {good} on 120 later rows: by -"
+    assert any(each.startswith(start) for each in reasons), reasons
+
+
+@pytest.mark.slow
+def test_what_is_not_better_than_a_constant_or_a_linear_model_is_refused(
+    store: Store, history: History
+) -> None:
+    scrambled = noisy(1.0)
+    manifest, files = train(scrambled)
+    store.add(manifest, files)
+    reasons = judge(Store(store.path), manifest.version, scrambled).objections
+    assert any("is not better than" in each and "of a constant" in each for each in reasons)
+
+
+@pytest.mark.slow
+def test_a_version_whose_graph_is_another_models_is_refused(
+    store: Store, good: str, history: History
+) -> None:
+    weak = (store.folder() / ONNX_FILE).read_bytes()
+    reasons = judge(store, edit(store, good, ONNX_FILE, weak), history).objections
+    assert any(each.startswith("it is not proven: ") for each in reasons), reasons
+    assert any("fails its self-test" in each for each in reasons), reasons
+
+
+@pytest.mark.slow
+def test_a_version_that_no_server_can_load_is_refused(
+    store: Store, good: str, history: History
+) -> None:
+    reasons = judge(store, edit(store, good, ONNX_FILE, b"no graph"), history).objections
+    (fault,) = (each for each in reasons if each.startswith("its server does not "))
+    assert "cannot run it" in fault, reasons
+
+
+def test_a_damaged_version_is_refused(store: Store, good: str, history: History) -> None:
+    with (store.folder(good) / MODEL_FILE).open("ab") as file:
+        file.write(b"x")
+    (reason,) = judge(store, good, history).objections
+    assert "not the file that was stored" in reason
+
+
+def test_a_version_of_another_contract_is_refused(
+    store: Store, good: str, history: History
+) -> None:
+    folder = store.folder(good)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8")) | {"signature": "0" * 16}
+    manifest["version"] = version_of(Manifest.model_validate(manifest))
+    text = json.dumps(manifest).encode()
+    (folder / MANIFEST_FILE).write_bytes(text)
+    (folder / DIGEST_FILE).write_text(digest_line(text))
+    folder.rename(store.path / manifest["version"])
+    (reason,) = judge(store, manifest["version"], history).objections
+    assert f"made for the contract {'0' * 16}" in reason
+
+
+@pytest.mark.slow
+def test_a_slow_and_large_version_is_refused(store: Store, history: History) -> None:
+    manifest, files = train(history, compiled=False)
+    store.add(manifest, files)
+    reasons = judge(store, manifest.version, history).objections
+    for words in ("ms a request", "MB of memory"):
+        assert any(f" {words}, and the current version " in each for each in reasons), reasons
+
+
+@pytest.mark.parametrize("column", CATEGORIES[:1])
+def test_a_version_that_is_worse_in_one_slice_is_refused(column: Any, history: History) -> None:
+    values = history.columns[column.name]
+    bad = np.array([value == values[0] for value in values])
+    theirs = np.abs(np.random.default_rng(0).normal(100, 20, ROWS))
+    ours = np.where(bad, theirs * 1.5, theirs * 0.2)
+    (reason,) = quality(ours, theirs, history, "the current version", 0.0)
+    assert reason.startswith(f"it is worse where {column.name} is ")
+    assert list(quality(theirs * 0.9, theirs, history, "the current version", 0.0)) == []
+
+
+def test_few_of_many_candidates_that_are_no_better_pass(history: History) -> None:
+    """200 of them, whose errors have long tails and are like the current version's, in part."""
+    draw, passed = np.random.default_rng(0), 0
+    for _ in range(200):
+        shared = draw.standard_t(4, ROWS)
+        theirs, ours = (np.abs(shared + draw.standard_t(4, ROWS)) for _ in range(2))
+        passed += not list(quality(ours, theirs, history, "the current version", limits.CURRENT))
+    assert passed <= 10
+
+
+def test_rows_that_a_version_has_learnt_from_are_told_from_others(
+    store: Store, good: str, history: History
+) -> None:
+    table = np.load(store.folder(good) / LOSSES_FILE)
+    assert np.isnan(table["loss"]).sum() == ROWS * 4 // 5
+    manifest = store.read(good)
+    assert manifest.evaluation
+    found = float(np.nanmean(table["loss"].astype(np.float64)))
+    assert found == pytest.approx(manifest.evaluation.metrics[METRIC], rel=1e-4)
