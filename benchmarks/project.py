@@ -45,7 +45,8 @@ def model_file(model: str) -> Path:
         Failed: there is none.
     """
     store = PROJECT / STORES[OURS if model == COMPILED else UNCOMPILED]
-    file = store / (store / "current").read_text().strip() / MODEL_FILES[model]
+    log = (store / "log.jsonl").read_text("utf-8")
+    file = store / json.loads(log.splitlines()[-1])["to"] / MODEL_FILES[model]
     if not file.exists():
         raise Failed(f"{file.relative_to(PROJECT)}: missing; `model train` should write it")
     return file

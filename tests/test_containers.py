@@ -210,7 +210,8 @@ def test_an_image_holds_what_it_runs_and_no_more(stack: Stack) -> None:
         assert size <= limit
         labels = stack.inspect(image, ".Config.Labels")
         assert labels["org.opencontainers.image.vendor"] == "orders"
-        current = (stack.project / "artifacts/current").read_text().strip()
+        log = (stack.project / "artifacts/log.jsonl").read_text("utf-8")
+        current = json.loads(log.splitlines()[-1])["to"]
         version = {"service": stack.tag, "model": current}[unit]
         assert labels["org.opencontainers.image.version"] == version
         commit = run("git", "rev-parse", "HEAD", cwd=stack.project).strip()

@@ -250,7 +250,7 @@ def test_the_teams_own_work_is_kept(template: Template, update: Update, tmp_path
     (project / "dev/faults").rename(project / "dev/breaks")
     ours = MIGRATION.format("ab12", "0002")
     add(project / VERSIONS / "ab12_ours.py", ours)
-    add(project / "artifacts/current", "ignored by git\n")
+    add(project / "artifacts/log.jsonl", "ignored by git\n")
     commit(project, "ours")
     data = (project / "data/history.csv").read_bytes()
 
@@ -264,7 +264,7 @@ def test_the_teams_own_work_is_kept(template: Template, update: Update, tmp_path
     assert (project / "docs/ours.md").read_text() == "ours\n"
     decisions = (project / DECISIONS).read_text("utf-8")
     assert "\n| 33 | ours |\n| 33 | of the template |\n\nA new" in decisions
-    assert (project / "artifacts/current").read_text() == "ignored by git\n"
+    assert (project / "artifacts/log.jsonl").read_text() == "ignored by git\n"
     assert (project / "data/history.csv").read_bytes() == data
     for gone in ("docs/adr/0032-chaos.md", UNWANTED, MOVED, GONE):
         assert not (project / gone).exists()

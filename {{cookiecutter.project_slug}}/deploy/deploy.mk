@@ -13,7 +13,7 @@ COMPOSE ?= $(shell for each in "docker compose" podman-compose "podman compose";
   $$each version >/dev/null 2>&1 && echo $$each && break; done)
 
 compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## [MONITORING=1]: the pair and PostgreSQL in containers, and the first {{ cookiecutter.entity.replace('_', ' ') }}
-	@test -e artifacts/current || $(MAKE) --no-print-directory train
+	@test -e artifacts/log.jsonl || $(MAKE) --no-print-directory train
 	@$(MAKE) --no-print-directory images
 	@$(COMPOSE) --file deploy/compose.yaml $(if $(MONITORING),--profile monitoring) up --detach
 	@service/.venv/bin/python dev/first.py http://127.0.0.1:$${PORT:-8000} deploy/secrets/api_key

@@ -52,6 +52,12 @@ def run(unit: str, *arguments: object, **environment: str) -> str:
     return done.stdout.decode()
 
 
+def current(store: Path) -> str:
+    """The version of a store that is current, by its log."""
+    version: str = json.loads((store / "log.jsonl").read_text("utf-8").splitlines()[-1])["to"]
+    return version
+
+
 @contextmanager
 def reserved_port() -> Iterator[int]:
     """A port for one server; while it is bound here, no other process gets it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COLUMNS, EXAMPLES, PLURAL, ROOT, TARGET, Pair, outcome, row, run
+from conftest import COLUMNS, EXAMPLES, PLURAL, ROOT, TARGET, Pair, current, outcome, row, run
 
 EXPECTED = f"expected_{TARGET}"
 READ: dict[str, Any] = {
@@ -72,6 +72,6 @@ def test_what_is_exported_is_predicted_for_and_learnt_from_as_it_was_served(
             with path.open(encoding="utf-8", newline="") as source:
                 writer.writerows(csv.DictReader(source))
     run("model", "train", "--data", both, "--force", MODEL_STORE=str(retrained))
-    assert (retrained / "current").read_text() != (store / "current").read_text()
+    assert current(retrained) != current(store)
     manifest = json.loads(run("model", "show", "--json", MODEL_STORE=str(retrained)))
     assert (manifest["outliers"] or {"rows": 0})["rows"] == (KINDS[TARGET] == "float")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Pair, run, wait_until
+from conftest import ROOT, Pair, current, run, wait_until
 from test_kubernetes import containers, of, render
 
 SLUG = "{{ cookiecutter.project_slug }}"
@@ -36,11 +36,11 @@ def versions(store: Path, tmp_path: Path) -> tuple[Path, str, str]:
     """A store, its version before the current one, and that one: of a history a row shorter."""
     folder, history = tmp_path / "artifacts", tmp_path / "history.csv"
     shutil.copytree(store, folder)
-    before = (folder / "current").read_text().strip()
+    before = current(folder)
     lines = (ROOT / "data/history.csv").read_text("utf-8").splitlines(keepends=True)
     history.write_text("".join(lines[:-1]), "utf-8")
     run("model", "train", "--force", "--data", history, MODEL_STORE=str(folder))
-    return folder, before, (folder / "current").read_text().strip()
+    return folder, before, current(folder)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def version_of(pair: Pair) -> str:
 
 
 def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_path: Path) -> None:
-    _, before, current = versions
+    _, before, latest = versions
     tools, calls = tmp_path / "bin", tmp_path / "calls"
     tools.mkdir()
     for name, script in STAND_INS.items():
@@ -83,7 +83,7 @@ def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_pat
         "SERVICE_LOG": str(pair.service.log),
         "MODEL_STORE": pair.service.environment["MODEL_STORE"],
     }
-    assert version_of(pair) == current
+    assert version_of(pair) == latest
     followed = []
     for command in COMMANDS:
         for written, meant in real.items():
@@ -105,9 +105,9 @@ def test_every_command_runs(pair: Pair, versions: tuple[Path, str, str], tmp_pat
         else:
             assert done.returncode == 0, f"{command}: {done.stdout}"
         followed.append(follow(command, calls.read_text(), pair))
-        if "model promote" in command:
-            assert (versions[0] / "current").read_text().strip() == before
-    done_to_it = ["checked", "reloaded", "stopped", "moved", "reloaded"]
+        if "model rollback" in command:
+            wait_until(lambda: version_of(pair) == before, pair.model.log.read_text, 30)
+    done_to_it = ["checked", "stopped", "moved", "reloaded"]
     assert [*filter(None, followed)] == done_to_it
 
 
@@ -120,9 +120,9 @@ def follow(command: str, asked: str, pair: Pair) -> str | None:
         run("service", "check", **pair.service.environment)
         return "checked"
     if asked == f"reload {SLUG}-model\n":
-        current = Path(pair.model.environment["MODEL_STORE"], "current").read_text().strip()
+        version = current(Path(pair.model.environment["MODEL_STORE"]))
         pair.model.reload()
-        wait_until(lambda: version_of(pair) == current, pair.model.log.read_text, 30)
+        wait_until(lambda: version_of(pair) == version, pair.model.log.read_text, 30)
         return "reloaded"
     if asked == f"stop {SLUG}-model\n":
         pair.model.stop()

@@ -176,7 +176,7 @@ def test_a_reload_that_cannot_load_keeps_what_is_served(changeable: Store, tmp_p
         assert ask(server.at) == 200
         assert before not in server.workers()
         for number, nonsense in enumerate((b"nonsense", b"\xff"), start=2):
-            (changeable.path / "current").write_bytes(nonsense)
+            (changeable.path / "log.jsonl").write_bytes(nonsense + b"\n")
             server.process.send_signal(signal.SIGHUP)
             assert refused(number)
             assert ask(server.at) == 200

@@ -23,7 +23,7 @@ COPY model model
 RUN /uv/bin/uv pip install --python .venv --no-deps --target code ./contract ./model \
  && rm code/.lock code/*.dist-info/RECORD code/*.dist-info/uv_cache.json
 ARG VERSION
-COPY artifacts/current artifacts/current
+COPY artifacts/log.jsonl artifacts/log.jsonl
 COPY artifacts/${VERSION} artifacts/${VERSION}
 RUN chmod -R u=rwX,go=rX artifacts
 

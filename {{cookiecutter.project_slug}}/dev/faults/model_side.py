@@ -1,5 +1,6 @@
 """What goes wrong with the model server."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,13 +97,15 @@ def artifact_corrupted(system: System) -> Iterator[None]:
 
 @scenario(MODEL)
 def corrupt_version_promoted(system: System) -> Iterator[None]:
-    """A corrupt version is made current, and the model server reloads."""
+    """A corrupt version is made current, and the model server sees it."""
     folder = system.versions()[1]
     corrupt(folder)
-    promoted = system.does("model/.venv/bin/model", "promote", folder.name)
+    force = ("--force", "--reason", "chaos")
+    promoted = system.does("model/.venv/bin/model", "promote", folder.name, *force)
     system.expect(not promoted, "promote took a corrupt version")
-    (system.store / "current").write_text(folder.name)
-    system.model.send(signal.SIGHUP)
+    with (system.store / "log.jsonl").open("r+", encoding="utf-8") as log:
+        last = json.loads(log.readlines()[-1])
+        log.write(json.dumps({**last, "from": last["to"], "to": folder.name}) + "\n")
     yield
     system.expect(system.place()[1] == "model", "a reload that cannot load lost the old version")
 

@@ -263,14 +263,15 @@ class System:
 
     def versions(self) -> list[Path]:
         """The folders of the model's versions, the current one first."""
-        current = (self.store / "current").read_text().strip()
+        log = (self.store / "log.jsonl").read_text("utf-8")
+        current = json.loads(log.splitlines()[-1])["to"]
         folders = (each.parent for each in self.store.glob("*/manifest.json"))
         return sorted(folders, key=lambda folder: folder.name != current)
 
     def serve_version(self, version: str) -> None:
         """Promote a version, and return once the model server has changed over to it."""
-        run("model/.venv/bin/model", "promote", version, **self.environment)
-        self.model.send(signal.SIGHUP)
+        force = ("--force", "--reason", "chaos")
+        run("model/.venv/bin/model", "promote", version, *force, **self.environment)
 
         def is_served() -> bool:
             return bool(self.ask_model("GET")[1].get("versions") == [version])

@@ -38,9 +38,9 @@ class Following:
         self._is_bucket = "://" in settings.model_store
         self._process: subprocess.Popen[bytes] | None = None
         store = Store(Path(settings.model_store))
-        paths = [] if self._is_bucket or settings.model_version else [store.path / LOG_FILE]
-        self._current = Watched(store.current, *paths) if paths else None
-        self._seen = self._current and self._current.latest()
+        is_followed = not (self._is_bucket or settings.model_version)
+        self._log = Watched(store.history, store.path / LOG_FILE) if is_followed else None
+        self._seen = self._log and self._log.latest()
 
     def folder(self) -> Path:
         """The folder of the version to serve, fetched if need be; raises ModelError."""
@@ -53,26 +53,25 @@ class Following:
             raise ModelError(done.stderr.strip().rpartition("\n")[2])
         return Path(done.stdout.strip())
 
-    def has_changed(self) -> bool:
-        """Whether another version has become current since the last time, in a folder."""
-        if self._current is None:
-            self._follow_bucket()
-            return False
-        before, self._seen = self._seen, self._current.latest()
-        return before != self._seen
+    def promoted(self) -> str | None:
+        """The version that has become current since the last time, be it the same once more."""
+        if self._log is None:
+            return None
+        before, self._seen = self._seen, self._log.latest()
+        return self._seen[-1].to if self._seen and self._seen != before else None
+
+    def follow_bucket(self, served: str) -> None:
+        """See that a process looks at the bucket, if there is one, from this version on."""
+        if not self._is_bucket or self._settings.model_version:
+            return
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-c", FIND, str(os.getpid()), served]
+            self._process = subprocess.Popen(command)  # noqa: S603 - this very program
 
     def stop(self) -> None:
         """Follow no bucket any more."""
         if self._process:
             self._process.terminate()
-
-    def _follow_bucket(self) -> None:
-        """See that somebody looks at the bucket, if it is one and not one version for good."""
-        if not self._is_bucket or self._settings.model_version:
-            return
-        if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-c", FIND, str(os.getpid())]
-            self._process = subprocess.Popen(command)  # noqa: S603 - this very program
 
 
 def main() -> None:
@@ -82,26 +81,27 @@ def main() -> None:
         store = open_store(settings)
         if len(sys.argv) > 1:
             logs.configure(settings)
-            _follow(store, int(sys.argv[1]))
+            _follow(store, int(sys.argv[1]), sys.argv[2])
         else:
             print(store.folder(settings.model_version or None))
     except ModelError as error:
         sys.exit(str(error))
 
 
-def _follow(store: Store, master: int) -> None:
+def _follow(store: Store, master: int, served: str) -> None:
     """Have the master look again whenever another version is current, or can be had at last."""
-    log, told, fault = structlog.get_logger(), ("", True), ""
+    log, told, fault = structlog.get_logger(), (served, True), ""
     while os.getppid() == master:
         try:
-            version, found = store.current(), True
+            found = store.current(), True
             try:
-                store.folder(version)
+                store.folder()
             except ModelError:  # which the master will find too, and say
-                found = False
-            if told[0] and told != (version, found):
+                found = found[0], False
+            if told != found:
+                told = found
                 os.kill(master, signal.SIGHUP)
-            told, fault = (version, found), ""
+            fault = ""
         except ModelError as error:
             if str(error) != fault:
                 log.error(f"what is served may be out of date: {error}")

@@ -52,8 +52,8 @@ class Master(Arbiter):  # type: ignore[misc]
     def manage_workers(self) -> None:
         """See at every tick that all is there that workers need, and that they serve the latest."""
         self.app.refresh()
-        if self.app.following.has_changed():
-            self.handle_hup()
+        if self.app.follow():
+            self._replace_workers()
         if self._is_gone():
             self._listen_again()
         if len(self.WORKERS) > self.num_workers and any(map(is_starting, self.WORKERS.values())):

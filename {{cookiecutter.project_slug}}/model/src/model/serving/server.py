@@ -140,6 +140,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         gc.freeze()  # or all that stays for good is searched for garbage while callers wait
         return app
 
+    def follow(self) -> bool:
+        """Whether the next workers are to serve another version, which has become current."""
+        served = self.artifact.manifest.version
+        self.following.follow_bucket(served)
+        promoted = self.following.promoted()
+        if promoted == served:
+            self._failing.set(0)
+        return promoted not in (None, served) and self.renew()
+
     def renew(self) -> bool:
         """Serve what is current now from the next worker on; False if that cannot be loaded."""
         log = structlog.get_logger()
