@@ -14,14 +14,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from contract import FEATURES, INPUTS, TARGET, Prediction, signature
+from contract import FEATURES, INPUTS, TARGET, Column, Prediction, signature
 from contract.types import EXACT
 from model.artifacts.manifest import METRIC, PACKAGES
 from model.artifacts.store import Store
 from model.columns import add_derived, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import ModelError
-from model.training.evaluation import metrics_of
+from model.training.evaluation import _observe, metrics_of
 from model.training.fitting import fit
 from model.training.history import History
 from model.training.outliers import reject_outliers
@@ -64,6 +64,18 @@ def test_a_version_is_judged_on_the_later_rows(store: Store) -> None:
     for column in FEATURES:
         rows = [each.rows for each in evaluation.slices if each.feature == column.name]
         assert sum(rows) == (24 if column.kind in ("bool", "category") else 0)
+
+
+def test_a_manifest_counts_the_rows_between_distinct_quantiles(store: Store) -> None:
+    manifest = store.read()
+    for name, each in manifest.observed.items():
+        present = round(manifest.data.rows * (1 - each.missing))
+        assert (each.counts is None) == (each.quantiles is None), name
+        assert sum(each.counts or [present]) == present
+        assert len(each.counts or ()) == len(set(each.quantiles or ()))
+    zeros_and_ones = np.array([0] * 3 + [1] * 8 + [np.nan])
+    found = _observe(zeros_and_ones, Column("flag", "int", optional=True))
+    assert (found.quantiles, found.counts) == ([0] * 3 + [1] * 8, [3, 8])
 
 
 def test_the_metrics_are_those_of_the_task() -> None:

@@ -62,6 +62,8 @@ class Observed(_Part):
     """Share of the rows in which it was missing."""
     quantiles: list[float] | None = None
     """For numbers, and moments as seconds since 1970: the minimum, nine deciles and the maximum."""
+    counts: list[int] | None = None
+    """How many rows lay from each distinct quantile up to the next; last, at the maximum."""
     shares: dict[str, float] | None = None
     """For booleans and categories: the share of the rows of each, at most the 100 most frequent."""
 

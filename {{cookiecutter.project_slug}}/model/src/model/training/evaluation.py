@@ -121,8 +121,12 @@ def _observe(values: Any, column: Column) -> Observed:
     if column.kind in ("float", "int", "datetime"):
         numbers = np.asarray(values, dtype=np.float64)
         present = numbers[~np.isnan(numbers)]
-        quantiles = np.quantile(present, np.linspace(0, 1, 11)).tolist() if len(present) else None
-        return Observed(missing=1 - len(present) / len(values), quantiles=quantiles)
+        missing = 1 - len(present) / len(values)
+        if not len(present):
+            return Observed(missing=missing)
+        quantiles = np.quantile(present, np.linspace(0, 1, 11))
+        rows, _ = np.histogram(present, [*np.unique(quantiles), np.inf])
+        return Observed(missing=missing, quantiles=quantiles.tolist(), counts=rows.tolist())
     counts = Counter(map(text_of, to_values(values, column)))
     missing = counts.pop("", 0)
     frequent = counts.most_common(SHARES_PER_FEATURE)
