@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TextIO
 
 import click
 from alembic import command
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from service.connections import is_busy
 from service.database import Database, config
 from service.settings import Settings, load
+from service.tables import now
 
 
 @click.group()
@@ -123,6 +126,32 @@ def export(path: Path, shadows: bool) -> None:
     if rows.left_out:
         fault = f"{rows.left_out} rows left out: they lack a feature of today's contract"
         click.echo(fault, err=True)
+
+
+@main.command()
+@click.option("--versions", type=click.File(encoding="utf-8"), help="`model versions --json`.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), default="var/report.html"
+)
+def report(versions: TextIO | None, output: Path) -> None:
+    """Write a page on who served the predictions, how good they were, and what has changed."""
+    from service.report.live import snapshot
+    from service.report.page import render
+    from service.report.versions import Versions
+
+    try:
+        known = Versions.model_validate_json(versions.read()) if versions else None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise click.ClickException(f"--versions: {where}: {fault['msg']}") from None
+    with _database() as database:
+        _require_migrated(database)
+        with snapshot(database) as connection:
+            page = render(connection, known, now(), 1000 * load().model_deadline)
+    with _written_whole(output) as new:
+        new.write_text(page, "utf-8")
+    click.echo(f"The report is in {output}.")
 
 
 @contextmanager

@@ -4,19 +4,28 @@ from collections.abc import Callable
 from time import monotonic
 from uuid import uuid4
 
+import structlog
 from flask import Flask, Response, g, jsonify, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import MEDIA_TYPE, problem
 from service.health import Report
 from service.metrics import Metrics
 from service.predictors import PredictorError
 
+log = structlog.get_logger(__name__)
+
 MODEL_SECONDS = 1.0
 """How long the model server may take to tell its metrics."""
 
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
 
 def create(
-    metrics: Metrics, report: Callable[[], Report], model_metrics: Callable[[float], bytes | None]
+    metrics: Metrics,
+    report: Callable[[], Report],
+    model_metrics: Callable[[float], bytes | None],
+    page: Callable[[], str],
 ) -> Flask:
     """The application at the operations port.
 
@@ -24,6 +33,7 @@ def create(
         metrics: of the service.
         report: what was found of the database and of the model.
         model_metrics: see `Predictor.metrics`.
+        page: see `LivePage.html`.
     """
     app = Flask(__name__, static_folder=None)
 
@@ -44,6 +54,19 @@ def create(
         if text is None:
             return problem(404, "The model runs in the service's own processes: see /metrics.")
         return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/report")
+    def predictions() -> Response:
+        """Who served the predictions, how good they were, what has changed since training."""
+        g.request_id = uuid4().hex
+        try:
+            text = page()
+        except SQLAlchemyError:
+            log.exception("no report")
+            return problem(503, "The database cannot be used at the moment.")
+        if not text:
+            return problem(503, "The report is being made for somebody else: ask again.")
+        return Response(text, headers={"Content-Security-Policy": PAGE_POLICY})
 
     @app.get("/readyz")
     def ready() -> Response:

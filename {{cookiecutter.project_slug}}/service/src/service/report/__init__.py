@@ -1,0 +1,1 @@
+"""One page about a season of predictions: who served them, how good they were, what has changed."""
