@@ -28,6 +28,7 @@ ALIKE = {
     "test_incoming.py",
     "test_fuzzing.py",
     "test_job.py",
+    "test_large_report.py",
     "test_logs.py",
     "test_open_inference.py",
     "test_reporting.py",

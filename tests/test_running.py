@@ -147,6 +147,56 @@ def test_the_docs_work_in_a_browser_without_internet(running: Running, page: Pag
     assert [url for url in requests if not url.startswith((running.public, "data:", "blob:"))] == []
 
 
+@pytest.fixture(scope="module")
+def reports(running: Running) -> dict[str, str]:
+    """The addresses of the report, live and as a file, once it has something to tell."""
+    rows = json.loads((running.project / "contract/src/contract/examples.json").read_text("utf-8"))
+    for row in rows:
+        outcome = {"wait_seconds": row.pop("wait_seconds")}
+        placed = httpx.post(f"{running.public}/orders", json=row).json()
+        httpx.post(f"{running.public}/orders/{placed['id']}/outcome", json=outcome)
+    subprocess.run(["make", "report"], cwd=running.project, env=environment(), check=True)
+    port = int(running.public.rpartition(":")[2])
+    ops = port + (100 if port <= 65435 else -100)
+    return {
+        "live": f"http://127.0.0.1:{ops}/report",
+        "file": (running.project / "var/report.html").as_uri(),
+    }
+
+
+def watched(view: Page) -> list[str]:
+    """The addresses that a page asks for, and what it complains of, from now on."""
+    noted: list[str] = []
+    view.on("request", lambda request: noted.append(request.url))
+    view.on("console", lambda message: noted.append(message.text))
+    view.on("pageerror", lambda error: noted.append(str(error)))
+    return noted
+
+
+@pytest.mark.parametrize("where", ["live", "file"])
+def test_the_report_is_one_file_that_reads_well_anywhere(
+    reports: dict[str, str], page: Page, where: str
+) -> None:
+    browser, colours = page.context.browser, []
+    assert browser
+    for scheme, width in (("light", 1180), ("dark", 1180), ("dark", 390)):
+        view = browser.new_page(viewport={"width": width, "height": 844})
+        view.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        noted = watched(view)
+        view.goto(reports[where])
+        assert noted == [reports[where]]
+        assert view.evaluate("document.documentElement.scrollWidth") == width
+        for name in ("Predictions a day, by who served them", re.compile("over time, by version")):
+            assert view.get_by_role("img", name=name).is_visible()
+        assert view.get_by_role("rowheader", name="distance").count() == (where == "file")
+        drawn = "[...document.querySelectorAll('svg')].every(each => each.clientHeight > 20)"
+        assert view.evaluate(drawn)
+        assert len(view.screenshot(full_page=True)) > 20_000
+        colours.append(view.evaluate("getComputedStyle(document.body).backgroundColor"))
+        view.close()
+    assert colours == ["rgb(246, 246, 243)", *["rgb(18, 21, 27)"] * 2]
+
+
 @pytest.mark.parametrize("client", ["triton", "kserve"])
 def test_clients_that_others_wrote_are_served(running: Running, client: str) -> None:
     rows = json.loads((running.project / "contract/src/contract/examples.json").read_text("utf-8"))
