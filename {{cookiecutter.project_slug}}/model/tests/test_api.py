@@ -96,7 +96,7 @@ def test_metadata(client: TestClient, store: Store) -> None:
         assert (body["name"], body["versions"]) == (MODEL_NAME, [version])
         for part, names in (("inputs", [each.name for each in FEATURES]), ("outputs", OUTPUTS)):
             assert [each["name"] for each in body[part]] == names
-        assert body["parameters"].keys() == {"signature", "self_test"}
+        assert body["parameters"].keys() == {"signature", "contract", "self_test"}
         assert body["parameters"]["signature"] == signature()
         test = json.loads(body["parameters"]["self_test"])
         rows = [Features.model_validate_json(json.dumps(row)) for row in test["rows"]]

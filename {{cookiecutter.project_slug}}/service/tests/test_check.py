@@ -60,7 +60,7 @@ def test_all_is_well(service: Service, run: Check, model: tuple[FakeServer, str]
     before = service.stored()
     found = run(service.url)
     assert results(found) == ["ok"] * 6, found
-    assert found["contract"][1] == f"{signature()} on both sides"
+    assert found["contract"][1] == f"{signature()} is understood"
     assert f"as version {VERSION} must" in found["predictions"][1]
     (asked,) = model[0].model.requests
     assert asked["id"] == "check-0"

@@ -12,7 +12,8 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from contract.errors import ContractError
-from contract.features import Features
+from contract.evolution import OURS, ignorable
+from contract.features import Features, Inputs, LookedUp, assemble
 from contract.prediction import Prediction
 from contract.signature import FEATURES, TARGET, Column
 from contract.types import KINDS, UnexpectedValue
@@ -48,21 +49,26 @@ def inputs_of(rows: Sequence[Features]) -> list[Tensor]:
 def columns_of(request: object) -> dict[str, list[Any]]:
     """The features of an inference request by column, missing values as None.
 
-    Every list holds one value per row, in their order: float, int, bool, str or datetime.
+    Every list holds one value per row, in their order: float, int, bool, str or datetime. Of a
+    caller with another version of the contract, features that it lets us ignore are, and those that
+    it does not know are derived.
 
     Raises:
         ContractError: naming the tensor, for anything that the contract does not allow.
     """
     tensors = _by_name(request, "inputs")
+    ignored = ignorable(parameters_of(request))
     known = {column.name for column in FEATURES}
     for name in tensors:
-        if name not in known:
+        if name not in known and name not in (ignored or ()):
             raise ContractError(f"unknown tensor; expected {', '.join(sorted(known))}", name)
-    rows = None
+    rows, derived = None, False
     columns: dict[str, list[Any]] = {}
     for column in FEATURES:
         if column.name not in tensors:
-            if not column.optional:
+            if ignored is not None and column.name in OURS.derived:
+                derived = True
+            elif not column.optional:
                 raise ContractError(f"missing tensor of datatype {column.datatype}", column.name)
             continue
         data = _data(tensors[column.name], column)
@@ -72,7 +78,29 @@ def columns_of(request: object) -> dict[str, list[Any]]:
         columns[column.name] = data
     if rows is None:
         raise ContractError("no tensor says how many rows there are")
-    return {column.name: columns.get(column.name, [None] * rows) for column in FEATURES}
+    columns = {column.name: columns.get(column.name, [None] * rows) for column in FEATURES}
+    return _with_derived(columns) if derived else columns
+
+
+def parameters_of(message: object) -> dict[str, Any]:
+    """The `parameters` of a message; none if it has none."""
+    parameters = message.get("parameters") if isinstance(message, dict) else None
+    if not isinstance(parameters, dict | None):
+        raise ContractError("`parameters` is not an object")
+    return parameters or {}
+
+
+def _with_derived(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The columns with all that is derived derived anew."""
+    features = []
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        inputs, looked_up = (
+            part.model_validate({name: row[name] for name in part.model_fields})
+            for part in (Inputs, LookedUp)
+        )
+        features.append(assemble(inputs, looked_up))  # type: ignore[arg-type]
+    return {name: [getattr(row, name) for row in features] for name in columns}
 
 
 def outputs_of(

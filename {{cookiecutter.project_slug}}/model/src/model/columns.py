@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contract import FEATURES, INPUTS, Column, Derived, Inputs, LookedUp, assemble
+from contract import INPUTS, Column, Derived, Inputs, LookedUp, assemble
+from contract.evolution import OURS, Kinds
 from contract.types import KINDS
 
 Array = npt.NDArray[Any]
@@ -33,17 +34,27 @@ class ByValueCount:
 
 def row_count(columns: Columns) -> int:
     """How many rows there are."""
-    return len(columns[FEATURES[0].name])
+    return len(next(iter(columns.values())))
 
 
-def to_arrays(columns: Columns) -> dict[str, Array]:
-    """One array of [rows] per feature, in the order of the contract; an array stays as it is.
+def missing(columns: Columns) -> list[None]:
+    """A column beside these in which all values are missing."""
+    return [None] * row_count(columns)
+
+
+def to_arrays(columns: Columns, kinds: Kinds = OURS.features) -> dict[str, Array]:
+    """One array of [rows] per feature, in the order of `kinds`; an array stays as it is.
+
+    A feature that there is no column for is missing in all rows.
 
     Numbers and booleans are float64 with NaN where they are missing, and so are moments, in seconds
     since 1970 in UTC. Categories are Python strings with "" where they are missing, which no
     category is.
     """
-    return {each.name: _array(columns[each.name], each.kind) for each in FEATURES}
+    return {
+        name: _array(columns[name] if name in columns else missing(columns), kind.rstrip("?"))
+        for name, kind in kinds.items()
+    }
 
 
 def add_derived(columns: Columns) -> Columns:

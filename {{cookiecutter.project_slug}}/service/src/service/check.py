@@ -179,7 +179,7 @@ def _contract(predictor: Predictor) -> str:
         predictor.check(monotonic() + SECONDS)
     except PredictorError as error:
         raise _failed(error) from None
-    return f"{signature()} on both sides"
+    return f"{signature()} is understood"
 
 
 def _predictions(predictor: Predictor) -> str:

@@ -1,10 +1,12 @@
 """What one version of the model is, with the digest of every other file in its folder."""
 
+import json
 import re
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
 
 from contract import MODEL_NAME, TARGET
 
@@ -137,6 +139,12 @@ class SelfTest(_Part):
 
     columns: dict[str, list[Any]]
     predictions: list[dict[str, Any]]
+
+    def message(self) -> str:
+        """The same by row, as JSON."""
+        rows = zip(*self.columns.values(), strict=True)
+        named = [dict(zip(self.columns, row, strict=True)) for row in rows]
+        return json.dumps(to_jsonable_python({"rows": named, "predictions": self.predictions}))
 
 
 class Manifest(_Part):

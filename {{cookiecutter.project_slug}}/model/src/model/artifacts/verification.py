@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from contract import signature
+from contract.evolution import OURS, Terms, differences
 from model.artifacts.files import check_private, open_private, read_private
 from model.artifacts.manifest import (
     MANIFEST_FILE,
@@ -98,9 +98,10 @@ def verify(path: Path, keys: Sequence[Path] = ()) -> VerifiedArtifact:
     """
     artifact = check_whole(path, keys)
     manifest = artifact.manifest
-    if manifest.signature != signature():
-        contracts = f"made for the contract {manifest.signature}, and this is {signature()}"
-        raise ModelError(f"{path}: {contracts}; run `make train`")
+    # It is sent what this release knows, and derives nothing that this release does not.
+    if faults := differences(OURS, Terms(manifest.features, (), manifest.target)):
+        fault = f"made for another contract: {'; '.join(faults)}"
+        raise ModelError(f"{path}: {fault}; run `make train`")
     _check_packages(path, manifest)
     return artifact
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import structlog
 
-from contract import FEATURES, TARGET
+from contract import INPUTS, TARGET
+from contract.evolution import OURS
 from contract.tolerance import check_predictions
 from contract.types import KINDS
-from model.artifacts.manifest import ONNX_FILE, Manifest
+from model.artifacts.manifest import ONNX_FILE, Manifest, SelfTest
 from model.artifacts.verification import VerifiedArtifact, verify
-from model.columns import Array, Columns, to_arrays
+from model.columns import Array, Columns, add_derived, missing, to_arrays
 from model.engines.predictions import Predictions
 from model.errors import explained
 
@@ -46,7 +47,7 @@ class Model:
         fallback: what to answer while it cannot be asked, a `contract.Prediction` as JSON text.
         range: of a regression, the least and the greatest target of its training, a JSON list as
             text.
-        self_test: the rows of its self-test and what it must predict of them, JSON as text.
+        self_test: rows of this release's contract and what it must predict of them, JSON as text.
     """
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
@@ -56,10 +57,7 @@ class Model:
         target = manifest.observed.get(TARGET.name)
         quantiles = target and target.quantiles
         self.range = json.dumps([quantiles[0], quantiles[-1]]) if quantiles else None
-        test = manifest.self_test
-        values = zip(*test.columns.values(), strict=True)
-        rows = [dict(zip(test.columns, row, strict=True)) for row in values]
-        self.self_test = json.dumps({"rows": rows, "predictions": test.predictions})
+        self.self_test = ""
 
     @classmethod
     def load(cls, path: Path, keys: Sequence[Path] = ()) -> "Model":
@@ -79,13 +77,18 @@ class Model:
         with explained(f"{path}: cannot be loaded", REMEDY, anything):
             model = cls(manifest, engine_type(manifest).load(artifact))
         with explained(f"{path}: fails its self-test", REMEDY, anything):
-            predicted = model.predict(self_test_rows(manifest))
-            check_predictions(predicted.rows(), manifest.self_test.predictions)
+            rows, test = self_test_rows(manifest), manifest.self_test
+            check_predictions(model.predict(rows).rows(), test.predictions)
+            if manifest.features != OURS.features:  # callers know only what this release knows
+                ours = {each.name: rows.get(each.name, missing(rows)) for each in INPUTS}
+                lists = {name: [*values] for name, values in add_derived(ours).items()}
+                test = SelfTest(columns=lists, predictions=model.predict(lists).rows())
+            model.self_test = test.message()
         return model
 
     def predict(self, columns: Columns) -> Predictions:
         """The predictions for these rows; raises ArithmeticError if a number is not finite."""
-        predictions = self.engine.predict(to_arrays(columns))
+        predictions = self.engine.predict(to_arrays(columns, self.manifest.features))
         if not np.isfinite(predictions.numbers).all():
             raise ArithmeticError("the model predicted something that is not a finite number")
         return predictions
@@ -94,7 +97,10 @@ class Model:
 def self_test_rows(manifest: Manifest) -> Columns:
     """The rows of a version's self-test."""
     columns = manifest.self_test.columns
-    return {each.name: KINDS[each.kind].check(columns[each.name]) for each in FEATURES}
+    return {
+        name: KINDS[kind.rstrip("?")].check(columns[name])
+        for name, kind in manifest.features.items()
+    }
 
 
 def log_version(manifest: Manifest) -> None:

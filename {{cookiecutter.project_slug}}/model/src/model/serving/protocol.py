@@ -7,8 +7,9 @@ contract's business; here is the rest of a message.
 from dataclasses import dataclass
 from typing import Any
 
-from contract import FEATURES, MODEL_NAME, TARGET, ContractError
-from contract.tensors import PROBABILITIES, columns_of, outputs_of
+from contract import FEATURES, MODEL_NAME, TARGET, ContractError, signature
+from contract.evolution import OURS
+from contract.tensors import PROBABILITIES, columns_of, outputs_of, parameters_of
 from model.columns import row_count
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
@@ -26,12 +27,14 @@ class InferenceRequest:
         rows: how many rows there are.
         outputs: the names of the outputs that are wanted.
         id: what to repeat in the response, if anything.
+        signature: of the contract in which the caller speaks, and is answered.
     """
 
     columns: dict[str, list[Any]]
     rows: int
     outputs: frozenset[str]
     id: str | None
+    signature: str
 
 
 def read_request(request: object) -> InferenceRequest:
@@ -40,10 +43,9 @@ def read_request(request: object) -> InferenceRequest:
     message: dict[str, Any] = request  # type: ignore[assignment]  # columns_of rejects any other
     if not isinstance(message.get("id", ""), str):
         raise ContractError("`id` is not a string")
-    if not isinstance(message.get("parameters", {}), dict):
-        raise ContractError("`parameters` is not an object")
     outputs = _outputs(message.get("outputs", []))
-    return InferenceRequest(columns, row_count(columns), outputs, message.get("id"))
+    caller = parameters_of(message).get("signature") or signature()
+    return InferenceRequest(columns, row_count(columns), outputs, message.get("id"), caller)
 
 
 def _outputs(outputs: object) -> frozenset[str]:
@@ -66,14 +68,14 @@ def response_of(
 ) -> dict[str, Any]:
     """The inference response with these predictions.
 
-    In `parameters` the caller finds the signature of the contract, to compare with its own; the
+    In `parameters` the caller finds the signature of its contract, which is what it reads; the
     prediction to fall back on while this version cannot be asked; and for a regression the range of
     the target that its training saw. The last two are JSON text.
     """
     probabilities = predictions.probabilities
     shares = None if probabilities is None else probabilities.ravel().tolist()
     outputs = outputs_of(predictions.values.tolist(), shares, predictions.classes)
-    parameters = {"signature": model.manifest.signature, "fallback": model.fallback}
+    parameters = {"signature": request.signature, "fallback": model.fallback}
     if model.range:
         parameters["range"] = model.range
     return {
@@ -88,8 +90,8 @@ def response_of(
 def metadata(model: Model) -> dict[str, Any]:
     """What the model is: its tensors, and in `parameters` what the service compares.
 
-    That is the signature of the contract, and as JSON text the rows of the self-test with the
-    predictions of them, for `service check` to ask for.
+    That is the signature of the contract, and as JSON text its terms, and the rows of the self-test
+    with the predictions of them, for `service check` to ask for.
     """
     manifest = model.manifest
     inputs = [{"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in FEATURES]
@@ -103,5 +105,9 @@ def metadata(model: Model) -> dict[str, Any]:
         "platform": model.engine.name,
         "inputs": inputs,
         "outputs": outputs,
-        "parameters": {"signature": manifest.signature, "self_test": model.self_test},
+        "parameters": {
+            "signature": signature(),
+            "contract": OURS.dump(),
+            "self_test": model.self_test,
+        },
     }

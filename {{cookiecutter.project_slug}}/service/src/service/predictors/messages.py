@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
+from contract.evolution import CALLER, OURS, Terms, differences
 from contract.tensors import inputs_of, predictions_of
 from service.predictors.port import Answer, Batch, PredictorError, SelfTest
 
@@ -26,7 +27,7 @@ class _SelfTest(BaseModel):
 
 def request_of(features: Features, request_id: str) -> dict[str, Any]:
     """The inference request for one row."""
-    return {"id": request_id, "inputs": inputs_of([features])}
+    return {"id": request_id, "parameters": CALLER, "inputs": inputs_of([features])}
 
 
 def answer_of(response: object, request_id: str) -> Answer:
@@ -57,7 +58,8 @@ def answer_of(response: object, request_id: str) -> Answer:
 def check_metadata(metadata: object) -> None:
     """Compare the contract of the model that this metadata describes with the service's.
 
-    A server that knows no signatures is compared by the names and datatypes of its tensors.
+    While one side is being replaced they may be two versions that understand each other. A server
+    that knows no signatures is compared by the names and datatypes of its tensors.
 
     Raises:
         PredictorError: with the reason "signature" when they differ; otherwise for metadata that is
@@ -65,9 +67,18 @@ def check_metadata(metadata: object) -> None:
     """
     message = _object(metadata)
     parameters = _object(message.get("parameters") or {})
-    _check_signature(parameters)
     if parameters.get("signature") is None:
         _check_tensors(message)
+    elif parameters["signature"] != signature() and "contract" in parameters:
+        try:
+            faults = differences(OURS, Terms.parse(parameters["contract"]))
+        except ContractError as error:
+            _reject(str(error))
+        if faults:
+            fault = f"the model was built for another contract: {'; '.join(faults)}"
+            raise PredictorError("signature", fault)
+    else:
+        _check_signature(parameters)
 
 
 def self_test_of(metadata: object) -> SelfTest:
