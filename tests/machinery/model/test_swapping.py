@@ -152,7 +152,9 @@ def report(load: Load, swaps: list[tuple[float, float]]) -> None:
     times = [took for _, took in swaps]
     during = [took for at, took in load.seconds if any(a <= at <= a + b for a, b in swaps)]
     print(f"{len(load.seconds)} requests; everywhere after {statistics.median(times):.2f} s,")
-    print(f"at most {max(times):.2f} s; p99 {1000 * statistics.quantiles(during, n=100)[98]:.2f} ms")
+    print(
+        f"at most {max(times):.2f} s; p99 {1000 * statistics.quantiles(during, n=100)[98]:.2f} ms"
+    )
 
 
 def test_what_cannot_be_served_is_not_and_is_told(store: Store, tmp_path: Path) -> None:
