@@ -46,7 +46,8 @@ def model_file(model: str) -> Path:
     """
     store = PROJECT / STORES[OURS if model == COMPILED else UNCOMPILED]
     log = (store / "log.jsonl").read_text("utf-8")
-    file = store / json.loads(log.splitlines()[-1])["to"] / MODEL_FILES[model]
+    version: str = json.loads(log.splitlines()[-1])["to"]
+    file = store / version / MODEL_FILES[model]
     if not file.exists():
         raise Failed(f"{file.relative_to(PROJECT)}: missing; `model train` should write it")
     return file

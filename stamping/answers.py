@@ -32,8 +32,8 @@ ENTITIES_TAKEN = """
     mapped metadata model_version moment outcome prediction problem ready request served_by
 """
 PLURALS_TAKEN = """
-    alembic_version docs explain health idempotency_keys livez metrics model_versions predictions readyz
-    report
+    alembic_version docs explain health idempotency_keys livez metrics model_versions predictions
+    readyz report
 """
 
 Answers = Mapping[str, str]

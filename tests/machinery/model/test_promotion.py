@@ -1,9 +1,8 @@
-"""The gate refuses what is worse, unproven, slow, large or broken, and says why; the rest passes."""
+"""The gate refuses what is worse, unproven, slow, large or broken, and says why."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A store holds what was put there, whoever else writes and whenever it is killed: folder, bucket."""
+"""A store holds what was put there, whoever else writes and whenever it is killed."""
 
 import io
 import os
@@ -166,7 +166,7 @@ for line in sys.stdin:  # each a process of its own, which is quicker than to st
 def test_a_store_is_valid_whenever_a_promotion_is_killed(
     settings: Settings, two: list, request: pytest.FixtureRequest
 ) -> None:
-    """kill -9 at any point, a hundred times."""
+    """By kill -9 at any point, a hundred times."""
 
     def content() -> bytes:
         if "://" not in settings.model_store:

@@ -1,4 +1,4 @@
-"""A running server serves what becomes current, under load, and nobody notices but by the version."""
+"""A running server serves what becomes current, under load, and no request fails."""
 
 import json
 import statistics
@@ -51,8 +51,9 @@ def other_of(store: Store) -> str:
 
 
 class Load:
-    """Callers that ask one after the other, on connections that are kept, and repeat as the service
-    does: once, where a connection was closed before anything of the answer came.
+    """Callers that keep their connections, and repeat once what one that was closed did not answer.
+
+    That is what the service does.
     """
 
     def __init__(self, server: Server, expected: dict[str, list[list[Any]]]) -> None:
@@ -198,7 +199,7 @@ def in_a_bucket(tmp_path: Path) -> Iterator[tuple[Store, dict[str, str]]]:
         yield fill(open_store(settings)), environment
 
 
-def test_a_bucket_is_followed_and_may_be_away(tmp_path: Path) -> None:
+def test_a_bucket_is_followed(tmp_path: Path) -> None:
     with in_a_bucket(tmp_path) as (store, environment):
         given = {**environment, "MODEL_STORE": store.name, "MODEL_CACHE": str(tmp_path / "own")}
         with serving(store, tmp_path, tolerated=("may be out of date",), settings=given) as server:
