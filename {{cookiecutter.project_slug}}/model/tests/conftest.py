@@ -157,7 +157,7 @@ def client_of(settings: Settings) -> TestClient:
     headers = {"Authorization": f"Bearer {TOKENS[0]}"}
     model = Model.load(open_store(settings).folder())
     metrics = Metrics(model.manifest)
-    app = create_app(model, tokens_of(settings), int(settings.model_max_body), metrics)
+    app = create_app(model, tokens_of(settings), settings, metrics)
     return TestClient(app, headers=headers, raise_server_exceptions=False)
 
 

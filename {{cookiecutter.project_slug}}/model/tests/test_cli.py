@@ -333,3 +333,36 @@ def test_what_goes_wrong_is_explained_in_one_line(
     (line,) = (line for line in err.splitlines() if not line.startswith("["))
     assert line.startswith("model: ")
     assert fault in line
+
+
+def test_a_prediction_is_explained_step_by_step(served: Run, store: Store) -> None:
+    status, out, err = served("explain", ROWS[0])
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "input"
+    assert any(line.startswith("encoded for HistGradientBoosting") for line in lines)
+    typical = next(place for place, line in enumerate(lines) if "for a typical row" in line)
+    *added, last = lines[typical + 1 :]
+    assert last.endswith(f"predicted by version {store.current()}")
+    sizes = [abs(float(line.split()[0])) for line in added]
+    assert sizes == sorted(sizes, reverse=True)
+    total = float(lines[typical].split()[0]) + sum(float(line.split()[0]) for line in added)
+    assert total == pytest.approx(float(last.split()[0]), rel=1e-3)
+    found = json.loads(served("explain", ROWS[0], "--json", "--version", store.current())[1])
+    assert found["version"] == store.current()
+    assert found["encoded"]["columns"]
+    assert len(added) == len(found["contributions"])
+
+
+def test_what_cannot_be_explained_is_one_line(served: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in (["{}"], ["x"], [ROWS[0], "--version", "0" * 12]):
+        status, out, err = served("explain", *command)
+        assert (status, out) == (1, "")
+        assert len(err.splitlines()) == 1
+    monkeypatch.setattr("sys.stdin", io.StringIO(ROWS[0]))
+    monkeypatch.setitem(sys.modules, "model.engines.encoding", None)  # as without scikit-learn
+    status, out, err = served("explain")
+    assert status == 0
+    assert "predicted by version" in out
+    assert "encoded" not in out
+    assert err.startswith("model: not encoded: ")

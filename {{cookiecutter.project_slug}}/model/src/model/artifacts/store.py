@@ -62,6 +62,25 @@ class Store:
                 faults.append(error)
         return sorted(manifests, key=lambda each: each.created_at), faults
 
+    def known(self) -> dict[str, Any]:
+        """What is known of the versions, oldest first, and the log, as JSON has it.
+
+        Without what nobody reads here; and what the rows of training held, and slices of rows, for
+        the current one alone, or hundreds of versions would take megabytes.
+        """
+        log = self.history()
+        current = log[-1].to if log else None
+        past: Any = {"self_test": True, "packages": True}
+        own, past = past, past | {"observed": True, "evaluation": {"slices"}}
+        return {
+            "current": current,
+            "versions": [
+                each.model_dump(mode="json", exclude=own if each.version == current else past)
+                for each in self.versions()[0]
+            ],
+            "log": [each.model_dump(mode="json", by_alias=True) for each in log],
+        }
+
     def history(self) -> list[Entry]:
         """Which version was current when, oldest first; raises ModelError if it is damaged."""
         return self._log.read()

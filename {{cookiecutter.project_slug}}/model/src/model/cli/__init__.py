@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from model.cli.explaining import explain
 from model.cli.predicting import predict
 from model.cli.training import promote, rollback, train
 from model.cli.versions import compare, diff, history, pull, push, show, versions
@@ -36,5 +37,5 @@ def serve() -> None:
 
 
 LOOK, CHANGE = (versions, show, diff, compare, history), (promote, rollback, push, pull)
-for command in (train, *LOOK, *CHANGE, predict):
+for command in (train, *LOOK, *CHANGE, predict, explain):
     cli.add_command(command)

@@ -16,6 +16,7 @@ from model.settings import load_settings
 
 if TYPE_CHECKING:
     from model.bulk.job import Progress
+    from model.columns import Columns
     from model.engines.loading import Model
 
 SOME_REJECTED = 3
@@ -44,7 +45,6 @@ def predict(rows: str | None, version: str | None, output: Path | None, overwrit
     rows that do not fit the contract go to data/rows.rejected.csv with the reason, and the exit
     status is 3. Stopped in the middle, the same command goes on where it was.
     """
-    from model.columns import add_derived
     from model.engines.loading import Model
 
     settings = load_settings()
@@ -55,13 +55,19 @@ def predict(rows: str | None, version: str | None, output: Path | None, overwrit
     if output or overwrite:
         raise click.UsageError("--output and --overwrite are for a FILE")
     for number, line in enumerate([rows] if rows is not None else sys.stdin, start=1):
-        with explained(f"row {number}"):
-            row = Row.model_validate_json(line)
-        columns = {each.name: [getattr(row, each.name)] for each in INPUTS}
-        with explained(f"row {number}: a derived feature", kinds=(Exception,)):
-            features = add_derived(columns)
+        features = features_of(line, f"row {number}")
         with explained(f"row {number}: the model fails on it", kinds=(Exception,)):
             click.echo(json.dumps(model.predict(features).rows()[0]))
+
+
+def features_of(text: str, name: str) -> "Columns":
+    """The features of a row in JSON; raises ModelError, which calls it by this name."""
+    from model.columns import add_derived
+
+    with explained(name):
+        row = Row.model_validate_json(text)
+    with explained(f"{name}: a derived feature", kinds=(Exception,)):
+        return add_derived({each.name: [getattr(row, each.name)] for each in INPUTS})
 
 
 def _predict_file(model: "Model", file: Path, output: Path | None, overwrite: bool) -> None:

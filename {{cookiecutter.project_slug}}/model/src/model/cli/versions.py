@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,18 +19,15 @@ from model.settings import load_settings
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="All that is known of them, with the log.")
+@click.option("--json", "as_json", is_flag=True, help="What is known of them, with the log.")
 def versions(as_json: bool) -> None:
     """List the versions, the current one marked, oldest first."""
     store = open_store(load_settings())
+    if as_json:
+        click.echo(json.dumps(store.known()))
+        return
     (manifests, faults), log = store.versions(), store.history()
     current = log[-1].to if log else None
-    if as_json:
-        known: dict[str, Any] = {"current": current}
-        known["versions"] = [each.model_dump(mode="json") for each in manifests]
-        known["log"] = [each.model_dump(mode="json", by_alias=True) for each in log]
-        click.echo(json.dumps(known))
-        return
     for manifest in manifests:
         click.echo(f"{'*' if manifest.version == current else ' '} {_line(manifest, log)}")
     for fault in faults:

@@ -1,6 +1,9 @@
 """The private API: the Open Inference Protocol V2 over HTTP/JSON, for one caller with a token."""
 
+import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from time import monotonic
 from typing import cast
@@ -13,23 +16,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from contract import MODEL_NAME, ContractError
+from model.artifacts.opening import open_store
+from model.engines.explaining import explain
 from model.engines.loading import Model
+from model.errors import ModelError
 from model.serving import protocol
 from model.serving.access import Tokens
-from model.serving.admission import Overloaded
+from model.serving.admission import Overloaded, check_time
 from model.serving.batching import Batch, Batcher, measure
 from model.serving.messages import dump, json_response, parse
 from model.serving.metrics import CONTENT_TYPE, Metrics
 from model.serving.middleware import RequestMiddleware
+from model.settings import Settings
 
 LOOP_BYTES = 64 * 1024
 """The longest body that the event loop parses itself, in less than a millisecond."""
 MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 
 
-def create_app(model: Model, tokens: Tokens, max_body_bytes: int, metrics: Metrics) -> Starlette:
+def create_app(model: Model, tokens: Tokens, settings: Settings, metrics: Metrics) -> Starlette:
     """The application that answers for a model those who have a token."""
-    api = Api(model, max_body_bytes, metrics)
+    api = Api(model, settings, metrics)
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     app = Starlette(
         routes=[
@@ -40,6 +47,8 @@ def create_app(model: Model, tokens: Tokens, max_body_bytes: int, metrics: Metri
             Route("/v2/health/ready", api.health),
             *(Route(path, api.model) for path in models),
             *(Route(f"{path}/ready", api.model_ready) for path in models),
+            *(Route(f"{path}/explain", api.explain, methods=["POST"]) for path in models),
+            Route("/versions", api.versions),
             Route("/metrics", api.metrics),
         ],
         exception_handlers={HTTPException: error_response},
@@ -52,10 +61,11 @@ def create_app(model: Model, tokens: Tokens, max_body_bytes: int, metrics: Metri
 class Api:
     """The routes; all that they share is the model."""
 
-    def __init__(self, model: Model, max_body_bytes: int, metrics: Metrics) -> None:
+    def __init__(self, model: Model, settings: Settings, metrics: Metrics) -> None:
         self._model = model
         self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
+        self._settings = settings
+        self._explaining = asyncio.Lock()
         self._predict = metrics.observed(model.predict)
         self._batcher = Batcher(self._predict, measure(model), metrics.waiting)
 
@@ -94,7 +104,7 @@ class Api:
         batch = Batch(arrival) if request.scope["trace"].is_sampled else None
         deadline = _deadline(request, headers)
         body = await self._read(request, headers)
-        try:
+        with self._rejecting():
             if len(body) > LOOP_BYTES:
                 rows, content = await self._batcher.call(self._answer, body, deadline)
             else:
@@ -105,13 +115,42 @@ class Api:
                     response["parameters"] |= batch.parameters()
                 content = dump(response)
                 rows = inference.rows
+        request.state.rows = rows
+        return Response(content, media_type="application/json")
+
+    async def explain(self, request: Request) -> Response:
+        """How the prediction for one row comes about; one at a time, so that predictions go on."""
+        self._check_model(request)
+        headers: dict[bytes, bytes] = request.scope["header_by_name"]
+        deadline = _deadline(request, headers)
+        body = await self._read(request, headers)
+        with self._rejecting():
+            async with self._explaining:
+                check_time(deadline)
+                content = await run_in_threadpool(self._explain, body)
+        return Response(content, media_type="application/json")
+
+    def _explain(self, body: bytes) -> str:
+        return explain(self._model, protocol.read_request(parse(body)).columns).model_dump_json()
+
+    async def versions(self, request: Request) -> Response:
+        """What is known of all versions of the store."""
+        try:
+            known = await run_in_threadpool(lambda: open_store(self._settings).known())
+        except ModelError as error:
+            raise HTTPException(503, str(error)) from None
+        return json_response(known)
+
+    @contextmanager
+    def _rejecting(self) -> Iterator[None]:
+        """Answer 400 to what breaks the contract, and 503 to what comes too late."""
+        try:
+            yield
         except ContractError as error:
             raise HTTPException(400, str(error)) from None
         except Overloaded as error:
             self._metrics.refused(error.reason)
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
-        request.state.rows = rows
-        return Response(content, media_type="application/json")
 
     def _answer(self, body: bytes) -> tuple[int, bytes]:
         """How many rows a body holds, and the response to it."""
@@ -140,8 +179,8 @@ class Api:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > self._max_body_bytes:
-                raise HTTPException(413, f"the body is longer than {self._max_body_bytes} bytes")
+            if len(body) > (limit := int(self._settings.model_max_body)):
+                raise HTTPException(413, f"the body is longer than {limit} bytes")
         return bytes(body)
 
 

@@ -1,5 +1,6 @@
 """The model in the caller's own process, found by the entry point `predictor.engine: library`."""
 
+import json
 from pathlib import Path
 from threading import Lock, Thread
 from time import monotonic
@@ -10,6 +11,7 @@ import structlog
 from model.artifacts.manifest import MANIFEST_FILE
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
+from model.engines.explaining import explain
 from model.engines.loading import Model, log_version
 from model.errors import ModelError
 from model.serving import protocol
@@ -29,7 +31,7 @@ class LibraryModel:
     """
 
     def __init__(self, store: Store | None, folder: Path, settings: Settings) -> None:
-        self._store, self._keys = store, settings.model_verify_keys
+        self._store, self._folder, self._keys = store, folder, settings.model_verify_keys
         self._model = Model.load(folder, self._keys)
         self._seen = self._model.manifest.version
         self._looking, self._next = Lock(), 0.0
@@ -47,6 +49,15 @@ class LibraryModel:
     def metadata(self) -> dict[str, Any]:
         """What `GET /v2/models/{name}` answers."""
         return protocol.metadata(self._model)
+
+    def explain(self, request: dict[str, Any]) -> bytes:
+        """What `POST /v2/models/{name}/explain` answers; raises as `infer` does."""
+        columns = protocol.read_request(request).columns
+        return explain(self._model, columns).model_dump_json().encode()
+
+    def versions(self) -> bytes:
+        """What `GET /versions` answers; raises ModelError."""
+        return json.dumps((self._store or Store(self._folder.parent)).known()).encode()
 
     def _look(self, store: Store) -> None:
         """Load what has become current, beside what answers until it is there."""

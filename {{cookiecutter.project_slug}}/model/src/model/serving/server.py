@@ -136,7 +136,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             structlog.get_logger().error(str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from None
         self.metrics = Metrics(model.manifest, self._settings.revision)
-        app = create_app(model, self._tokens, int(self._settings.model_max_body), self.metrics)
+        app = create_app(model, self._tokens, self._settings, self.metrics)
         gc.freeze()  # or all that stays for good is searched for garbage while callers wait
         return app
 
