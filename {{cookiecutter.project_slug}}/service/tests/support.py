@@ -26,9 +26,11 @@ from contract import (
     golden,
     signature,
 )
+from contract.explanation import Contribution, Explanation
 from contract.tracing import Trace
 from service.context import RequestContext
 from service.predictors import Answer, PredictorError, SelfTest
+from service.predictors.port import Topic
 
 GOLDEN = golden()[-1]
 SENT = [column for column in FEATURES if column.name in Inputs.model_fields]
@@ -54,6 +56,18 @@ TESTED = Features.model_validate(GOLDEN.features[0])
 TOKEN = "an-example-of-a-token-of-32-characters"
 VERSION = "3f2a9c"
 METRICS = b"inference_rows_total 1.0\n"
+VERSIONS = b'{"current": null, "versions": [], "log": []}'
+EXPLANATION = Explanation(
+    version=VERSION,
+    of=None,
+    typical=1.5,
+    prediction=1.5 + len(FEATURES),
+    exact=True,
+    contributions=[
+        Contribution(feature=name, value=value, typical=None, contribution=1)
+        for name, value in TESTED
+    ],
+)
 PATIENCE_SECONDS = 30
 """How long to wait for what is sure to come."""
 
@@ -98,7 +112,10 @@ class FakePredictor:
         self.error: Exception | None = None
         self.while_predicting: Callable[[], object] = lambda: None
         self.asked: list[tuple[Features, RequestContext]] = []
-        self.measured: bytes | None = METRICS
+        self.told: dict[str, bytes] = {
+            "metrics": METRICS,
+            "explain": EXPLANATION.model_dump_json().encode(),
+        }
         self.opened = False
 
     def open(self) -> None:
@@ -114,9 +131,9 @@ class FakePredictor:
         if self.error:
             raise self.error
 
-    def metrics(self, deadline: float) -> bytes | None:
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
         self.check(deadline)
-        return self.measured
+        return self.told.get(topic)
 
     def self_test(self, deadline: float) -> SelfTest:
         self.check(deadline)
@@ -135,6 +152,7 @@ class FakeModel:
         released: cleared while responses are to be held back.
         fault: what to raise.
         self_test: what its version was tested with.
+        explanation: of whatever is to be explained.
     """
 
     def __init__(self) -> None:
@@ -144,6 +162,7 @@ class FakeModel:
         self.released.set()
         self.fault: Exception | None = None
         self.requests: list[dict[str, Any]] = []
+        self.explanation = EXPLANATION.model_dump_json().encode()
         self.self_test: dict[str, list[Any]] = {
             "rows": [TESTED.model_dump(mode="json")],
             "predictions": [EXPECTED.model_dump()],
@@ -160,6 +179,15 @@ class FakeModel:
         }
         response["outputs"][0].update(self.output)
         return self._finish(response)
+
+    def explain(self, request: dict[str, Any]) -> bytes:
+        self.requests.append(request)
+        self._finish({})
+        return self.explanation
+
+    def versions(self) -> bytes:
+        self._finish({})
+        return VERSIONS
 
     def metadata(self) -> Any:
         tensors = [
@@ -191,10 +219,12 @@ class FakeServer:
         model: what answers.
         tokens: each of which it accepts.
         headers: of the last request.
+        more: what it answers beside the protocol.
     """
 
     def __init__(self) -> None:
         self.model = FakeModel()
+        self.more = {"/versions", f"/v2/models/{MODEL_NAME}/explain"}
         self.tokens = {TOKEN}
         self.headers: dict[str, str] = {}
 
@@ -208,10 +238,11 @@ class FakeServer:
         if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             status, answer = 401, {"error": "a token is needed"}
         elif handler.path == "/metrics":
-            return self.send(handler, 200, METRICS)
-        elif handler.path.removesuffix("/infer") != f"/v2/models/{MODEL_NAME}":
+            answer = METRICS
+        elif handler.path.removesuffix("/infer") not in (f"/v2/models/{MODEL_NAME}", *self.more):
             status, answer = 404, {"error": "no such path"}
-        self.send(handler, status, json.dumps(answer).encode())
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send(handler, status, body)
 
     def send(self, handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
         """Send the response."""
@@ -249,11 +280,14 @@ def serving(
         disable_nagle_algorithm = not isinstance(address, str)
 
         def do_GET(self) -> None:
-            fake.answer(self, fake.model.metadata)
+            model = fake.model
+            fake.answer(self, model.versions if self.path == "/versions" else model.metadata)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            fake.answer(self, lambda: fake.model.infer(json.loads(body)))
+            model = fake.model
+            call = model.explain if self.path.endswith("/explain") else model.infer
+            fake.answer(self, lambda: call(json.loads(body)))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 from support import (
     EXPECTED,
+    EXPLANATION,
     GOLDEN,
     METRICS,
     MODELS,
     OTHER,
     TOKEN,
     VERSION,
+    VERSIONS,
     FakeModel,
     FakeServer,
     context_of,
@@ -29,7 +32,9 @@ from support import (
 )
 
 from contract import FEATURES, MODEL_NAME, TARGET, Features, Prediction, golden, signature
+from contract.tensors import inputs_of
 from service.predictors import Access, Answer, Predictor, PredictorError, SelfTest, from_url
+from service.predictors.messages import explanation_of
 
 ROW = Features.model_validate(GOLDEN.features[0])
 
@@ -95,7 +100,32 @@ def faults_of(predictor: Predictor, seconds: float = 10) -> set[str]:
 
 def test_a_server_tells_its_metrics_and_a_library_has_none(way: Way) -> None:
     expected = None if way.url.startswith("library:") else METRICS
-    assert way.predictor().metrics(monotonic() + 10) == expected
+    assert way.predictor().query("metrics", monotonic() + 10) == expected
+
+
+def test_a_prediction_is_explained_and_versions_are_told(way: Way) -> None:
+    predictor = way.predictor()
+    answer = predictor.query("explain", monotonic() + 10, ROW)
+    assert explanation_of(answer or b"") == explanation_of(way.model.explanation)
+    assert way.model.requests[-1]["inputs"] == inputs_of([ROW])
+    assert predictor.query("versions", monotonic() + 10) == VERSIONS
+    way.model.fault = RuntimeError("out of order")
+    assert fault_of(lambda: predictor.query("explain", monotonic() + 10, ROW)).reason == "error"
+    assert fault_of(lambda: predictor.query("versions", monotonic() + 10)).reason == "error"
+
+
+@over_the_network
+def test_another_server_explains_nothing(way: Way) -> None:
+    way.server.more = set()
+    assert way.predictor().query("explain", monotonic() + 10, ROW) is None
+    assert way.predictor().query("versions", monotonic() + 10) is None
+
+
+@pytest.mark.parametrize("broken", [b"", b"[]", b"{}", b'"x"', b"\xff"])
+def test_an_invalid_explanation(broken: bytes) -> None:
+    changed = EXPLANATION.model_dump_json().replace("1.5", "NaN", 1).encode()
+    for answer in (broken, changed):
+        assert fault_of(partial(explanation_of, answer)).reason == "invalid_response"
 
 
 def test_an_answer_has_a_prediction_its_version_and_the_fallback(way: Way) -> None:

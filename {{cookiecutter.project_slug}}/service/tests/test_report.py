@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from conftest import Service
-from support import EXPECTED, OTHER, PLURAL, VERSION
+from support import EXPECTED, GONE, OTHER, PLURAL, VERSION
 
 from contract import FEATURES, TARGET
 from service.cli import main
@@ -19,7 +19,7 @@ from service.report import charts, facts
 from service.report.live import LivePage, snapshot
 from service.report.page import render
 from service.report.queries import IS_REGRESSION, LATENCIES, Sums
-from service.report.versions import Versions
+from service.report.versions import Versions, versions_of
 from service.tables import Prediction
 
 LAST = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -229,6 +229,25 @@ def test_operators_see_the_page_and_callers_do_not(service: Service) -> None:
     assert "served 1 of 1 predictions" in text_of(response.text)
     assert operators.post("/report").status_code == 405
     assert service.client.get("/report").status_code == 404
+
+
+@ON_SQLITE
+def test_the_model_server_tells_the_live_page_of_its_versions(service: Service) -> None:
+    for told, shown in (
+        (b'{"current": "one", "versions": [{"version": "one"}]}', True),
+        (b"", False),
+    ):
+        service.predictor.told["versions"] = told
+        service.restart()
+        service.place()
+        page = service.app.extensions["ops"].test_client().get("/report")
+        assert page.status_code == 200
+        assert ("the current version is one" in text_of(page.text)) == shown
+    for broken in (b"[]", b"x"):
+        service.predictor.told["versions"] = broken
+        assert versions_of(service.predictor) is None
+    service.predictor.error = GONE
+    assert versions_of(service.predictor) is None
 
 
 @ON_SQLITE

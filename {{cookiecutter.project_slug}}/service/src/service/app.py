@@ -19,6 +19,7 @@ from service.predictors.breaker import Breaker
 from service.predictors.canary import Canary
 from service.predictors.guarded import Guarded
 from service.report.live import LivePage
+from service.report.versions import versions_of
 from service.settings import Settings, invalid_setting, load
 from service.shadow import Shadow
 from service.tracing import Tracing, is_configured
@@ -106,8 +107,9 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.extensions["metrics"] = metrics
     app.extensions["settings"] = settings
     app.extensions["tracing"] = tracing
-    page = LivePage(settings.database_url, lambda: None, 1000 * settings.model_deadline)
-    app.extensions["ops"] = ops.create(metrics, readiness.report, predictor.metrics, page.html)
+    versions = partial(versions_of, predictor)
+    page = LivePage(settings.database_url, versions, 1000 * settings.model_deadline)
+    app.extensions["ops"] = ops.create(metrics, readiness.report, predictor, product, page.html)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False

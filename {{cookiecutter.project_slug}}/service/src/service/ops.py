@@ -4,27 +4,32 @@ from collections.abc import Callable
 from time import monotonic
 from uuid import uuid4
 
-import structlog
-from flask import Flask, Response, g, jsonify, request
-from sqlalchemy.exc import SQLAlchemyError
+from flask import Flask, Response, abort, g, jsonify, render_template, request
 
+from service import errors
+from service.api import IdConverter
 from service.errors import MEDIA_TYPE, problem
+from service.explaining import steps
 from service.health import Report
 from service.metrics import Metrics
-from service.predictors import PredictorError
-
-log = structlog.get_logger(__name__)
+from service.predictors import Predictor, PredictorError
+from service.use_cases import NotFound, UseCases
 
 MODEL_SECONDS = 1.0
-"""How long the model server may take to tell its metrics."""
+"""How long the model server may take to tell its metrics,"""
 
+EXPLAIN_SECONDS = 5.0
+"""and to explain a prediction."""
+
+KINDS = ["text/html", "application/json"]
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def create(
     metrics: Metrics,
     report: Callable[[], Report],
-    model_metrics: Callable[[float], bytes | None],
+    predictor: Predictor,
+    product: UseCases,
     page: Callable[[], str],
 ) -> Flask:
     """The application at the operations port.
@@ -32,10 +37,17 @@ def create(
     Args:
         metrics: of the service.
         report: what was found of the database and of the model.
-        model_metrics: see `Predictor.metrics`.
+        predictor: whose server tells its metrics, and explains predictions.
+        product: knows what was predicted.
         page: see `LivePage.html`.
     """
     app = Flask(__name__, static_folder=None)
+    app.url_map.converters["id"] = IdConverter
+    errors.install(app)
+
+    @app.before_request
+    def identify() -> None:
+        g.request_id = uuid4().hex
 
     @app.get("/metrics")
     def prometheus() -> Response:
@@ -46,9 +58,8 @@ def create(
     @app.get("/metrics/model")
     def model() -> Response:
         """What the model server measures, which no other process can ask."""
-        g.request_id = uuid4().hex
         try:
-            text = model_metrics(monotonic() + MODEL_SECONDS)
+            text = predictor.query("metrics", monotonic() + MODEL_SECONDS)
         except PredictorError as error:
             return problem(504 if error.reason == "timeout" else 502, f"The model: {error}.")
         if text is None:
@@ -58,14 +69,21 @@ def create(
     @app.get("/report")
     def predictions() -> Response:
         """Who served the predictions, how good they were, what has changed since training."""
-        g.request_id = uuid4().hex
-        try:
-            text = page()
-        except SQLAlchemyError:
-            log.exception("no report")
-            return problem(503, "The database cannot be used at the moment.")
+        text = page()
         if not text:
             return problem(503, "The report is being made for somebody else: ask again.")
+        return Response(text, headers={"Content-Security-Policy": PAGE_POLICY})
+
+    @app.get("/explain/<id:number>")
+    def explain(number: int) -> Response:
+        """One prediction step by step, as a page or as JSON."""
+        try:
+            found = steps(product, predictor, number, monotonic() + EXPLAIN_SECONDS)
+        except NotFound as error:
+            abort(404, str(error))
+        if request.accept_mimetypes.best_match(KINDS) == "application/json":
+            return jsonify(found)
+        text = render_template("explanation.html", **found)
         return Response(text, headers={"Content-Security-Policy": PAGE_POLICY})
 
     @app.get("/readyz")

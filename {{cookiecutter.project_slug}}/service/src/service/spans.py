@@ -33,7 +33,7 @@ from contract import Features
 from contract.tracing import Trace
 from service.context import ARRIVAL, PROBE_PATHS, RequestContext
 from service.predictors import Answer, Predictor, PredictorError, SelfTest
-from service.predictors.port import Batch
+from service.predictors.port import Batch, Topic
 from service.tracing import Tracing
 
 NAME = "{{ cookiecutter.project_slug }}"
@@ -139,9 +139,9 @@ class Traced:
         """See `Predictor.self_test`."""
         return self._predictor.self_test(deadline)
 
-    def metrics(self, deadline: float) -> bytes | None:
-        """See `Predictor.metrics`."""
-        return self._predictor.metrics(deadline)
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """See `Predictor.query`."""
+        return self._predictor.query(topic, deadline, row)
 
     def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""

@@ -102,8 +102,12 @@ class UseCases:
         Raises:
             NotFound: there is none.
         """
+        return _public(*self.find(number))
+
+    def find(self, number: int) -> tuple[Row, tables.Prediction]:
+        """What is stored of the {{ words }} with this number; raises NotFound."""
         with self._database.sessions() as session:
-            return _public(*_find(session, number))
+            return _find(session, number)
 
     def record(self, number: int, outcome: schemas.Outcome) -> Public:
         """Store how it turned out.

@@ -11,7 +11,7 @@ import structlog
 
 from contract import Features
 from service.context import RequestContext
-from service.predictors.port import Answer, Predictor, PredictorError, SelfTest
+from service.predictors.port import Answer, Predictor, PredictorError, SelfTest, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -96,9 +96,9 @@ class Canary:
         """See `Predictor.self_test`."""
         return self._model.self_test(deadline)
 
-    def metrics(self, deadline: float) -> bytes | None:
-        """See `Predictor.metrics`."""
-        return self._model.metrics(deadline)
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """See `Predictor.query`."""
+        return self._model.query(topic, deadline, row)
 
     def predict(self, features: Features, context: RequestContext) -> Answer:
         """See `Predictor.predict`."""

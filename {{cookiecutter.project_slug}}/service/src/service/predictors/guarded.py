@@ -6,7 +6,7 @@ from time import monotonic
 from contract import TARGET, Features
 from service.context import RequestContext
 from service.predictors.breaker import Breaker
-from service.predictors.port import Answer, Predictor, PredictorError, Reason, SelfTest
+from service.predictors.port import Answer, Predictor, PredictorError, Reason, SelfTest, Topic
 
 FAULTS: frozenset[Reason] = frozenset({"unreachable", "error", "invalid_response"})
 """What counts against a model however soon it came.
@@ -61,9 +61,9 @@ class Guarded:
         if self.breaker.is_open():
             raise PredictorError("breaker_open", "it answers checks, and has failed to predict")
 
-    def metrics(self, deadline: float) -> bytes | None:
-        """See `Predictor.metrics`; it asks whatever the breaker says."""
-        return self._predictor.metrics(deadline)
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """See `Predictor.query`; it asks whatever the breaker says."""
+        return self._predictor.query(topic, deadline, row)
 
     def self_test(self, deadline: float) -> SelfTest:
         """See `Predictor.self_test`."""

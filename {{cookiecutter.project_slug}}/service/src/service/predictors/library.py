@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 from threading import Lock
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -17,8 +17,9 @@ from contract import Features
 from service.context import RequestContext
 from service.predictors.access import Access
 from service.predictors.messages import answer_of, check_metadata, request_of, self_test_of
-from service.predictors.port import Answer, PredictorError, SelfTest
+from service.predictors.port import Answer, PredictorError, SelfTest, Topic
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -90,8 +91,14 @@ class Library:
     def _metadata(self, deadline: float) -> dict[str, Any]:
         return self._call(lambda: self._open().metadata(), deadline)
 
-    def metrics(self, deadline: float) -> None:
-        """See `Predictor.metrics`."""
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """See `Predictor.query`; it has what the model has a method of that name for."""
+
+        def call() -> bytes | None:
+            method = getattr(self._open(), topic, None)
+            return method and method(*([request_of(row, "")] if row else []))
+
+        return self._call(call, deadline)
 
     def _open(self) -> InProcessModel:
         with self._opening:
@@ -102,7 +109,7 @@ class Library:
                     raise PredictorError("unreachable", f"the artifact: {error}") from error
             return self._model
 
-    def _call(self, function: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
+    def _call(self, function: Callable[[], T], deadline: float) -> T:
         future = self._threads.submit(function)
         try:
             return future.result(max(0, deadline - monotonic()))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from contract import FEATURES, TARGET, ContractError, Features, Prediction, signature
 from contract.evolution import CALLER, OURS, Terms, differences
+from contract.explanation import Explanation
 from contract.tensors import inputs_of, predictions_of
 from service.predictors.port import Answer, Batch, PredictorError, SelfTest
 
@@ -53,6 +54,14 @@ def answer_of(response: object, request_id: str) -> Answer:
     return Answer(
         predictions[0], version, _fallback(parameters), _range(parameters), _batch(parameters)
     )
+
+
+def explanation_of(answer: bytes) -> Explanation:
+    """The explanation in this answer; raises PredictorError if it holds anything else."""
+    try:
+        return Explanation.model_validate_json(answer)
+    except ValidationError:
+        _reject("not an explanation")
 
 
 def check_metadata(metadata: object) -> None:

@@ -16,7 +16,7 @@ from service.predictors.access import Access
 from service.predictors.connecting import seconds_left, server_of
 from service.predictors.incoming import Incoming
 from service.predictors.messages import answer_of, check_metadata, request_of, self_test_of
-from service.predictors.port import Answer, PredictorError, Reason, SelfTest
+from service.predictors.port import Answer, PredictorError, Reason, SelfTest, Topic
 
 DEADLINE_HEADER = "X-Request-Timeout-Ms"
 """Whole milliseconds that are left: a relative time, since clocks differ."""
@@ -87,11 +87,15 @@ class OpenInference:
     def _metadata(self, deadline: float) -> Any:
         return _parse(self._call(_Request(f"GET {self._path}", {}, b"", deadline)))
 
-    def metrics(self, deadline: float) -> bytes:
-        """See `Predictor.metrics`."""
-        return self._call(_Request(f"GET {self._root}/metrics", {}, b"", deadline))
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """See `Predictor.query`."""
+        line, body = f"GET {self._root}/{topic}", b""
+        if row:
+            line, body = f"POST {self._path}/{topic}", json.dumps(request_of(row, "")).encode()
+        return self._call(_Request(line, {}, body, deadline), missing=b"") or None
 
-    def _call(self, request: "_Request") -> bytes:
+    def _call(self, request: "_Request", missing: bytes | None = None) -> bytes:
+        """The body of the answer; `missing` in place of a 404, if it is given."""
         try:
             status, answer = self._authorized(request)
         except TimeoutError:
@@ -104,6 +108,8 @@ class OpenInference:
         if status in (401, 403):
             fault = f"the model server answered {status}: compare MODEL_TOKENS on both sides"
             raise PredictorError("unauthorized", fault)
+        if status == 404 and missing is not None:
+            return missing
         if status != 200:
             reason: Reason = "overloaded" if status == 503 else "error"
             raise PredictorError(reason, f"the model server answered {status}")

@@ -19,6 +19,8 @@ Reason = Literal[
     "breaker_open",
 ]
 
+Topic = Literal["metrics", "versions", "explain"]
+
 
 class PredictorError(Exception):
     """The model gave no valid answer.
@@ -115,8 +117,13 @@ class Predictor(Protocol):
         """
         ...
 
-    def metrics(self, deadline: float) -> bytes | None:
-        """What the model's server measures, in Prometheus' text format; None if there is no server.
+    def query(self, topic: Topic, deadline: float, row: Features | None = None) -> bytes | None:
+        """What the model's server has to tell those who run it; None if it has no such thing.
+
+        Args:
+            topic: `metrics`, in Prometheus' text format; `versions`, the JSON of all that are
+                there; `explain`, that of a `contract.explanation.Explanation`.
+            row: what is to be explained.
 
         Raises:
             PredictorError: there is no answer by the deadline.

@@ -1,9 +1,18 @@
 """What the page needs of `model versions --json`; what is missing there is missing on the page."""
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
-from pydantic import BaseModel
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from service.predictors import Predictor, PredictorError
+
+log = structlog.get_logger(__name__)
+
+SERVER_SECONDS = 2.0
+"""How long the model server may take to tell of its versions."""
 
 
 class Observed(BaseModel):
@@ -52,6 +61,16 @@ class Versions(BaseModel):
     def get(self, version: str | None) -> Version:
         """The version of this name; an empty one where there is none."""
         return next((each for each in self.versions if each.version == version), Version())
+
+
+def versions_of(predictor: Predictor) -> Versions | None:
+    """Those that the model server tells of; None where it does not, and the log why."""
+    try:
+        answer = predictor.query("versions", monotonic() + SERVER_SECONDS)
+        return Versions.model_validate_json(answer) if answer else None
+    except (PredictorError, ValidationError) as error:
+        log.warning("a report without versions", fault=f"{error!s:.200}")
+        return None
 
 
 def error_of(metrics: dict[str, float]) -> float | None:
