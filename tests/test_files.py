@@ -28,6 +28,7 @@ contract/src/contract/__init__.py
 contract/src/contract/errors.py
 contract/src/contract/examples.json
 contract/src/contract/examples.py
+contract/src/contract/explanation.py
 contract/src/contract/features.py
 contract/src/contract/golden/1.json
 contract/src/contract/names.py
@@ -149,6 +150,7 @@ docs/adr/0040-a-check-after-each-deploy.md
 docs/adr/0041-on-one-machine.md
 docs/adr/0044-shadow-and-canary.md
 docs/adr/0046-the-report.md
+docs/adr/0047-explaining-one-prediction.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/report.webp
@@ -170,6 +172,7 @@ model/src/model/bulk/job.py
 model/src/model/bulk/predicting.py
 model/src/model/bulk/writing.py
 model/src/model/cli.py
+model/src/model/cli/explaining.py
 model/src/model/columns.py
 model/src/model/compiling/__init__.py
 model/src/model/compiling/boosting.py
@@ -180,6 +183,8 @@ model/src/model/compiling/parity.py
 model/src/model/compiling/probes.py
 model/src/model/compiling/trees.py
 model/src/model/engines/__init__.py
+model/src/model/engines/encoding.py
+model/src/model/engines/explaining.py
 model/src/model/engines/loading.py
 model/src/model/engines/onnx.py
 model/src/model/engines/predictions.py
@@ -229,6 +234,7 @@ model/tests/test_bulk.py
 model/tests/test_cli.py
 model/tests/test_comparison.py
 model/tests/test_compiling.py
+model/tests/test_explaining.py
 model/tests/test_history.py
 model/tests/test_metrics.py
 model/tests/test_pipeline.py
@@ -253,6 +259,7 @@ service/src/service/context.py
 service/src/service/database.py
 service/src/service/docs.py
 service/src/service/errors.py
+service/src/service/explaining.py
 service/src/service/export.py
 service/src/service/fallbacks.py
 service/src/service/features.py
@@ -309,6 +316,7 @@ service/src/service/shadow.py
 service/src/service/spans.py
 service/src/service/tables.py
 service/src/service/telemetry.py
+service/src/service/templates/explanation.html
 service/src/service/tracing.py
 service/src/service/use_cases.py
 service/tests/conftest.py
