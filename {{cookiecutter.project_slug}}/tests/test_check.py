@@ -124,6 +124,9 @@ def test_the_model_is_a_library(pair: Pair, store: Path) -> None:
 def test_the_model_was_made_for_another_contract(pair: Pair) -> None:
     def change(message: dict[str, Any]) -> None:
         message["parameters"]["signature"] = "0" * 16
+        terms = json.loads(message["parameters"]["contract"])
+        terms["features"]["tip"] = "float"
+        message["parameters"]["contract"] = json.dumps(terms)
 
     with tampered(pair, change, as_it_is) as url:
         found, text = check(pair, MODEL_URL=url)
