@@ -235,4 +235,5 @@ def test_the_same_answers_give_the_same_bytes(
 ) -> None:
     one, other = stamp(tmp_path / "one", **answers), stamp(tmp_path / "other", **answers)
     assert bytes_of(one) == bytes_of(other)
-    assert all(b"\r\n" not in path.read_bytes() for path in one.rglob("*.*") if path.is_file())
+    texts = (path for path in one.rglob("*.*") if path.is_file() and path.suffix != ".webp")
+    assert all(b"\r\n" not in path.read_bytes() for path in texts)

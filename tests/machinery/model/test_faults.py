@@ -160,7 +160,7 @@ def damage(store: Store) -> None:
 
 
 def test_a_reload_that_cannot_load_keeps_what_is_served(changeable: Store, tmp_path: Path) -> None:
-    tolerated = ("no reload", "Worker (pid")
+    tolerated = ("no reload", "not read again", "Worker (pid")
     with serving(changeable, tmp_path, tolerated=tolerated) as server:
 
         def refused(times: int) -> bool:

@@ -83,5 +83,5 @@ def open_model(path: str | Path) -> LibraryModel:
     settings = load_settings()
     if (Path(path) / MANIFEST_FILE).exists():
         return LibraryModel(None, Path(path), settings)
-    store = open_store(settings, str(path))
-    return LibraryModel(store, store.folder(settings.model_version or None), settings)
+    store, version = open_store(settings, str(path)), settings.model_version
+    return LibraryModel(None if version else store, store.folder(version or None), settings)
