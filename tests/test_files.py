@@ -15,6 +15,7 @@ FILES = """
 .github/CODEOWNERS
 .github/workflows/check.yml
 .github/workflows/deploy.yml
+.github/workflows/retrain.yml
 .gitignore
 .pre-commit-config.yaml
 .template.json
@@ -66,6 +67,9 @@ deploy/kubernetes/base/network.yaml
 deploy/kubernetes/base/scaling.yaml
 deploy/kubernetes/base/service.yaml
 deploy/kubernetes/deploy.py
+deploy/kubernetes/overlays/retrain/cronjob.yaml
+deploy/kubernetes/overlays/retrain/kustomization.yaml
+deploy/kubernetes/overlays/retrain/serving.yaml
 deploy/kubernetes/overlays/separate/kustomization.yaml
 deploy/kubernetes/overlays/separate/model/deployment.yaml
 deploy/kubernetes/overlays/separate/model/kustomization.yaml
@@ -149,6 +153,7 @@ docs/adr/0039-metrics.md
 docs/adr/0040-a-check-after-each-deploy.md
 docs/adr/0041-on-one-machine.md
 docs/adr/0044-shadow-and-canary.md
+docs/adr/0045-retraining.md
 docs/adr/0046-the-report.md
 docs/adr/0047-explaining-one-prediction.md
 docs/adr/README.md

@@ -23,6 +23,7 @@ ALIKE = {
     "test_breaker.py",
     "test_csv_table.py",
     "test_faults.py",
+    "test_first_version.py",
     "test_front.py",
     "test_database_faults.py",
     "test_incoming.py",

@@ -22,7 +22,7 @@ compose-up: deploy/secrets service/.venv/ready model/.venv/ready ## [MONITORING=
 compose-down: ## stop them; their data stays
 	@$(COMPOSE) --file deploy/compose.yaml --profile monitoring down
 
-images: model/.venv/ready .venv/ready ## [EXTRAS=1]: build both images, the model's with its current version
+images: model/.venv/ready .venv/ready ## [EXTRAS=1] [TRAIN=1]: build both images, the model's with its current version; with TRAIN it can train
 	@model/.venv/bin/python deploy/images/images.py build
 
 scan: audit ## [GRYPE=grype]: known vulnerabilities of what both images hold

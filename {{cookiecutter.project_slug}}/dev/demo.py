@@ -84,7 +84,7 @@ def main() -> None:
 
 def run(settings: dict[str, str]) -> None:
     """Ask the pair about the examples, and record how each turned out."""
-    with Pair(settings, LOG) as pair:
+    with Pair(settings, LOG, synthetic=True) as pair:
         print(f"\nboth are ready: POST {pair.url}/{PLURAL}\n")
         print(f"{'id':>6}  {'expected':>16}  {'turned out':>16}  served by")
         for example in examples():

@@ -23,6 +23,7 @@ from service.settings import load
 os.umask(0o077)  # what these programs write is for nobody else on this machine
 
 ROOT = Path(__file__).resolve().parent.parent
+HISTORY = Path("data/history.csv")
 READY_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 20.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -37,13 +38,18 @@ class Pair:
     Args:
         environment: what to set on top of this process's own environment, for both.
         log: where the lines of both processes go, each behind the name of its process.
+        synthetic: whether the first model may learn from rows that are made up.
 
     A model server is started only where MODEL_URL points to this machine; for `library:` the model
     runs in the service's own process, and a remote one runs elsewhere.
     """
 
     def __init__(
-        self, environment: Mapping[str, str] | None = None, log: Path | None = None
+        self,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        *,
+        synthetic: bool = False,
     ) -> None:
         os.chdir(ROOT)  # sockets, stores and databases are named relative to the project
         os.environ.update(environment or {})
@@ -54,6 +60,7 @@ class Pair:
         self.ops_url = f"http://{self.settings.ops_address}"
         self._log = log.open("w") if log else sys.stdout
         self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._synthetic = synthetic
 
     def __enter__(self) -> Self:
         self._check_port("PORT", self.settings.address)
@@ -67,8 +74,9 @@ class Pair:
         if in_process:
             os.environ["MODEL_STORE"] = url.path
             self._do("make", "--silent", f"{venv}/ready")
+        with_model = True
         if here or in_process:
-            self._train_the_first()
+            with_model = self._train_the_first()
         else:
             print(f"starting no model server: {self.settings.model_url} runs elsewhere")
         self._do(f"{venv}/bin/service", "migrate")
@@ -76,7 +84,7 @@ class Pair:
             if here:
                 self._start("model", "model/.venv/bin/model", "serve")
             self._start("service", f"{venv}/bin/service", "serve")
-            wait_until_ready(self.url, self._check)
+            wait_until_ready(self.url, self._check, with_model=with_model)
         except BaseException:
             self.stop()
             raise
@@ -122,14 +130,19 @@ class Pair:
                 fault = f"{setting}: http://{address}: {error.strerror}"
                 sys.exit(f"{fault}; take another: {setting}={int(port) + 1} make up")
 
-    def _train_the_first(self) -> None:
+    def _train_the_first(self) -> bool:
+        """Train unless that was done; whether there is a model now."""
         if (Path(os.environ.get("MODEL_STORE", "")) / "manifest.json").exists():
-            return  # a single version, not a store of versions
+            return True  # a single version, not a store of versions
         known = subprocess.run(["model/.venv/bin/model", "versions"], check=False, stdout=PIPE)
-        if known.returncode == 0 and not known.stdout.strip():
-            self._do("model/.venv/bin/model", "train")
-        elif known.returncode == 0 and b"\n*" not in b"\n" + known.stdout:
-            self._do("model/.venv/bin/model", "show")  # which says that none is current
+        if known.returncode or b"\n*" in b"\n" + known.stdout:
+            return True
+        if not HISTORY.exists() or (is_made_up() and not self._synthetic):
+            print("no model yet, since no real history: `make retrain PROMOTE=1` makes the first")
+            return False
+        # Where there are versions, but none is current, `show` ends this, and says what to do.
+        self._do("model/.venv/bin/model", "show" if known.stdout.strip() else "train")
+        return True
 
     def _do(self, *command: str) -> None:
         done = subprocess.run(command, check=False)
@@ -161,12 +174,21 @@ class Pair:
                 sys.exit(f"the {name} process has ended with status {process.returncode}")
 
 
-def wait_until_ready(url: str, check: Callable[[], None] = lambda: None) -> None:
-    """Return once the product there answers by its model; exit with what is wrong if it does not.
+def is_made_up() -> bool:
+    """Whether the history is synthetic."""
+    provenance = HISTORY.with_name("provenance.json")
+    return provenance.exists() and bool(json.loads(provenance.read_text()).get("synthetic"))
+
+
+def wait_until_ready(
+    url: str, check: Callable[[], None] = lambda: None, *, with_model: bool = True
+) -> None:
+    """Return once the product there answers; exit with what is wrong if it does not.
 
     Args:
         url: of the service.
         check: called again and again meanwhile; may exit.
+        with_model: whether only an answer by the model counts.
     """
     reason = "no answer"
     deadline = time.monotonic() + READY_WITHIN_SECONDS
@@ -174,7 +196,7 @@ def wait_until_ready(url: str, check: Callable[[], None] = lambda: None) -> None
         check()
         try:
             with DIRECT.open(f"{url}/readyz", timeout=5) as answer:
-                if json.load(answer)["model"] == "ok":
+                if json.load(answer)["model"] == "ok" or not with_model:
                     return
                 reason = "the model does not answer"
         except urllib.error.HTTPError as error:

@@ -7,7 +7,6 @@ golden messages and from the examples, as data.
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -112,11 +111,6 @@ class Process:
         status = self._process.wait(30)
         self._process = None
         return status
-
-    def reload(self) -> None:
-        """Tell it to serve what has become current."""
-        assert self._process
-        self._process.send_signal(signal.SIGHUP)
 
     def has_logged(self, field: str, value: str) -> None:
         """Wait for a line in JSON with this field, since a line may follow its answer."""

@@ -51,7 +51,12 @@ def separate() -> list[Object]:
     return render(KUBERNETES / "overlays/separate")
 
 
-@pytest.fixture(scope="module", params=["base", "separate"])
+@pytest.fixture(scope="module")
+def retrain() -> list[Object]:
+    return render(KUBERNETES / "overlays/retrain")
+
+
+@pytest.fixture(scope="module", params=["base", "separate", "retrain"])
 def objects(request: pytest.FixtureRequest) -> list[Object]:
     found: list[Object] = request.getfixturevalue(request.param)
     return found
@@ -64,7 +69,9 @@ def of(objects: list[Object], kind: str) -> dict[str, Object]:
 
 def templates(objects: list[Object]) -> list[Object]:
     """What the Pods are made from."""
-    return [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
+    specs = [each.get("spec", {}) for each in objects]
+    specs += [each["jobTemplate"]["spec"] for each in specs if "jobTemplate" in each]
+    return [each["template"] for each in specs if "template" in each]
 
 
 def containers(template: Object) -> list[Object]:
@@ -78,7 +85,7 @@ def all_containers(objects: list[Object]) -> list[Object]:
 
 def side(container: Object) -> str:
     """Whose program a container runs: service or model."""
-    return "model" if container["name"] == "model" else "service"
+    return "model" if container["name"] in ("model", "train") else "service"
 
 
 def settings(container: Object) -> dict[str, str]:
@@ -221,7 +228,7 @@ def test_a_container_is_given_settings_that_there_are_and_the_secrets_that_it_ne
                 if setting.endswith(("_FILE", "_CA", "_CERT", "_KEY")):
                     folder, _, name = value.rpartition("/")
                     assert name in (files[mounts[folder]] or {name})
-            if unit == "model":
+            if container["name"] == "model":
                 assert files[mounts["/run/secrets"]] == {"model_tokens"}
 
 
@@ -232,6 +239,26 @@ def test_commands_are_there(objects: list[Object]) -> None:
             commands += [it["command"] for it in [container.get(probe, {}).get("exec")] if it]
         for program, *_ in commands:
             assert (ROOT / side(container) / ".venv/bin" / program).is_file()
+
+
+def test_what_a_schedule_trains_is_what_the_model_server_follows(retrain: list[Object]) -> None:
+    (job,) = (each["spec"] for each in of(retrain, "CronJob").values())
+    assert job["concurrencyPolicy"] == "Forbid"
+    template = job["jobTemplate"]["spec"]["template"]
+    export, train = containers(template)
+    (served,) = (each for each in all_containers(retrain) if each["name"] == "model")
+    for container in (train, served):
+        assert settings(container)["MODEL_STORE"] == settings(train)["MODEL_STORE"]
+        (folder,) = (it["mountPath"] for it in container["volumeMounts"] if "tmp" in it["name"])
+        assert Path(settings(container)["MODEL_CACHE"]).parent == Path(folder)
+        assert container["envFrom"] == train["envFrom"]
+    # The database's password is not the trainer's business.
+    assert "/run/secrets" in {each["mountPath"] for each in export["volumeMounts"]}
+    assert "/run/secrets" not in {each["mountPath"] for each in train["volumeMounts"]}
+    assert export["command"][-1] in train["command"]
+    command = [str(ROOT / "model/.venv/bin/model"), *train["command"][1:]]
+    done = subprocess.run([*command, "--help"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_sidecar_stops_nobody(base: list[Object]) -> None:

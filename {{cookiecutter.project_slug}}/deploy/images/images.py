@@ -30,7 +30,8 @@ def build() -> None:
     tool, (time, revision) = find_tool(), commit()
     os.environ["MODEL_STORE"] = "artifacts"  # from where the Dockerfile takes the version
     manifest = json.loads(run("model/.venv/bin/model", "show", "--json", stdout=subprocess.PIPE))
-    serving = "requirements.txt" if manifest["compiled"]["reason"] else "requirements-serving.txt"
+    is_whole = manifest["compiled"]["reason"] or os.environ.get("TRAIN")
+    serving = "requirements.txt" if is_whole else "requirements-serving.txt"
     variables = {"REVISION": revision, "SOURCE_DATE_EPOCH": time}
     if base := os.environ.get("BASE"):
         variables["BASE"] = base

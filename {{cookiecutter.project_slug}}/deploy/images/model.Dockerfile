@@ -8,7 +8,7 @@ WORKDIR /app
 COPY requirements-uv.txt ./
 RUN python3 -m venv /uv \
  && /uv/bin/pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt
-# All of model/requirements.txt is needed by a version that is not compiled.
+# All of model/requirements.txt is needed by a version that is not compiled, and to train.
 ARG REQUIREMENTS=requirements-serving.txt
 COPY model/${REQUIREMENTS} requirements.txt
 RUN --mount=type=cache,target=/root/.cache/uv \

@@ -130,6 +130,21 @@ def test_a_version_worse_than_its_baseline_becomes_current_by_force_alone(
     assert (status, "unchanged" in out) == (0, True)
 
 
+def test_a_version_is_judged_though_it_is_not_to_be_promoted(run: Run, tmp_path: Path) -> None:
+    for history, status in ((make_history(200), 0), (contradicted(), 1)):
+        path = write_csv(tmp_path / "history.csv", history)
+        command = ("train", "--data", str(path), "--no-compile", "--no-promote")
+        ended, out, err = run(*command)
+        version = out.split()[1]
+        assert ended == status, err
+        if status:
+            assert f"model: version {version} is stored, but not the current one: its " in err
+        else:
+            assert out.splitlines()[-1].startswith(f"no objection: {METRIC} ")
+            assert f"`model promote {version} --data {path}` makes it the current one" in out
+        assert not (tmp_path / "artifacts/log.jsonl").exists()
+
+
 def test_what_derive_or_the_model_raises_for_a_row_is_told_in_one_line(
     served: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,7 +325,7 @@ def test_a_job_that_is_interrupted_prints_how_to_go_on(
         (["promote", "0" * 12], {}, "no version"),
         (["train", "--data", "none.csv"], {}, "none.csv: No such file"),
         (["serve"], {}, "MODEL_TOKENS"),
-        (["serve"], {"MODEL_TOKENS": TOKEN}, "make train"),
+        (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_VERSION": "0" * 12}, "make train"),
         (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "library:x"}, "MODEL_URL"),
         (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "http+unix://"}, "MODEL_URL"),
         (["serve"], {"MODEL_TOKENS": TOKEN, "MODEL_URL": "http://x:y"}, "MODEL_URL"),

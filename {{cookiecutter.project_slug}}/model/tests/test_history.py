@@ -2,22 +2,26 @@
 
 import hashlib
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import cell_of, make_history, write_csv, write_provenance
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract import FEATURES, INPUTS, TARGET, Column, Features, Inputs, LookedUp, assemble
+from contract.evolution import OURS
 from contract.types import EXACT
 from model import columns as columns_module
 from model.artifacts.manifest import Data
 from model.columns import add_derived, to_arrays, to_values
 from model.errors import ModelError
-from model.training.history import History, read_history
+from model.training import history as history_module
+from model.training.history import History, read_histories, read_history
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "float": st.floats(-EXACT, EXACT, exclude_min=True, exclude_max=True),
@@ -168,3 +172,71 @@ def test_a_derived_feature_is_computed_from_the_values_of_its_own_row(
     rows = zip(*(history[name] for name in columns), strict=True)
     expected = [dict(zip(columns, row, strict=True)) for row in rows]
     assert add_derived(columns)["summary"] == expected
+
+
+def test_files_follow_each_other_and_each_is_told_by_its_digest(tmp_path: Path) -> None:
+    rows = cells()
+    old = write(tmp_path / "history.csv", NAMES, *rows)
+    new = write(tmp_path / "product.csv", [*NAMES, "note"], *([*row, "x"] for row in rows[2:]))
+    read = read_histories([old, new])
+    assert values_in(read) == {
+        name: [*values, *values[2:]] for name, values in values_in(read_history(old)).items()
+    }
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (old, new)]
+    assert [(part.source, part.sha256, part.rows) for part in read.data.parts] == [
+        ("history.csv", digests[0], 4),
+        ("product.csv", digests[1], 2),
+    ]
+    assert (read.data.source, read.data.rows) == ("history.csv and product.csv", 6)
+    write(new, NAMES)
+    read = read_histories([old, new])
+    assert read.data == read_history(old).data
+    assert f"{new} has no rows" in str(read.warning)
+
+
+def test_beside_what_happened_nothing_made_up_is_learnt_from(tmp_path: Path) -> None:
+    (tmp_path / "made-up").mkdir()
+    made_up = write_provenance(write(tmp_path / "made-up/history.csv", NAMES, *cells()))
+    real = write(tmp_path / "product.csv", NAMES, *cells()[:1])
+    read = read_histories([made_up, real])
+    assert (len(read), read.data) == (1, read_history(real).data)
+    assert "synthetic rows are left out" in str(read.warning)
+    assert len(read_histories([made_up])) == 4
+    assert len(read_histories([made_up, write(real, NAMES)])) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "optional", "served", "skewed"),
+    [
+        ("float", False, ["1.5", "2.5", "", "4.5"], 0),  # there was no such feature yet
+        ("float", True, ["1.5", "", "3.5", "4.5000000000000001"], 1),
+        ("float", False, ["1.5", "2.5", "abc", "4.500000000000001"], 1),
+        ("category", False, ["1.5", "2.5", "3.5", "else"], 1),
+    ],
+)
+def test_features_that_were_served_otherwise_than_they_are_derived_are_counted(
+    kind: str,
+    optional: bool,
+    served: list[str],
+    skewed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    column = Column("planted", kind, optional)
+    values: Any = cycle([1.5, 2.5, 3.5, 4.5])
+    monkeypatch.setitem(OURS.features, "planted", kind + "?" * optional)
+    monkeypatch.setattr(columns_module, "Derived", SimpleNamespace(model_fields={"planted": None}))
+    monkeypatch.setattr(
+        columns_module,
+        "assemble",
+        lambda *_: SimpleNamespace(planted=next(values) if kind == "float" else str(next(values))),
+    )
+    monkeypatch.setattr(history_module, "DERIVED", [column])
+    rows = ([*row, cell] for row, cell in zip(cells(), served, strict=True))
+    path = write(tmp_path / "product.csv", [*NAMES, "planted"], *rows)
+    read = read_history(path)
+    assert read.skew == ({"planted": skewed} if skewed else {})
+    told = f"{path}: planted is not derived as it was served, in {skewed} of 4 rows, first in row "
+    assert (told in str(read.warning)) == bool(skewed)
+    assert read.part(np.arange(2)).skew == read.skew
+    assert read_histories([path, path]).skew == ({"planted": 2 * skewed} if skewed else {})

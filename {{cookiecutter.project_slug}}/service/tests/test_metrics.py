@@ -1,12 +1,16 @@
 """What is measured, and by which names."""
 
+import re
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import Service
-from support import NEW, PATH
+from support import NEW, OUTCOME, PATH, SENT
 
-from service import health
+from contract import Features, Inputs, LookedUp, assemble
+from service import features, health
 from service.predictors import PredictorError
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -49,6 +53,38 @@ def test_requests_and_predictions_are_counted(service: Service) -> None:
         'http_requests_shed_total{reason="overload"} 0.0',
         "model_request_duration_seconds_count 2.0",
     } <= lines
+
+
+def test_features_that_are_derived_otherwise_than_they_were_served_are_counted(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = SENT[0]
+    others = {"float": 7.25, "int": 7, "bool": False, "category": "else"}
+    changed = {**NEW, column.name: others.get(column.kind, "2031-05-06T07:08:09Z")}
+
+    def record(number: int) -> set[str]:
+        """Record an outcome; what the metrics tell of skew then."""
+        assert service.post(OUTCOME, f"{PATH}/{number}/outcome").status_code == 200
+        return {line for line in scrape(service) if re.match("feature_skew.*_total", line)}
+
+    def other(inputs: Inputs, looked_up: LookedUp) -> Features:
+        return assemble(Inputs.model_validate(changed), looked_up)
+
+    def failing(*_: Any) -> None:
+        raise ZeroDivisionError("of the team's own")
+
+    for _ in range(4):
+        service.place()
+    assert "feature_skew_checked_total 1.0" in record(1)
+    # As if an input were a derived feature, and then a release had another `derive`.
+    planted = SimpleNamespace(model_fields={column.name: None})
+    monkeypatch.setattr(features, "Derived", planted)
+    assert not any(column.name in line for line in record(2))
+    monkeypatch.setattr(features, "assemble", other)
+    skewed = 'feature_skew_total{feature="' + column.name + '"} 1.0'
+    assert record(3) >= {"feature_skew_checked_total 3.0", skewed}
+    monkeypatch.setattr(features, "assemble", failing)
+    assert record(4) >= {"feature_skew_checked_total 3.0", skewed}
 
 
 def test_they_tell_what_was_built_and_which_version_answers(service: Service) -> None:

@@ -91,7 +91,7 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     if settings.model_shadow_url:
         tried = guarded(predictor_of(settings, "model_shadow_url"), Breaker(name="shadow"))
         shadow = Shadow(tried, database, settings.model_deadline, metrics.shadows.labels)
-    product = use_cases.UseCases(database, forecaster, fallbacks, keys, shadow)
+    product = use_cases.UseCases(database, forecaster, fallbacks, keys, metrics, shadow)
     readiness = health.Readiness(database, predictor, metrics.ready.set)
 
     app = Application(

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import INF, floatToGoString
 
-from contract import signature
+from contract import Derived, signature
 from service.context import RequestContext
 from service.predictors.port import Reason
 from service.processes import Processes
@@ -71,6 +71,17 @@ class Metrics(Collector):
             ["result"],
             registry=registry,
         )
+        self.skew = Counter(
+            "feature_skew_total",
+            "Derived features of rows with an outcome that are another value now than when served",
+            ["feature"],
+            registry=registry,
+        )
+        self.skew_checked = Counter(
+            "feature_skew_checked_total",
+            "Rows with an outcome whose features were derived anew, to tell skew",
+            registry=registry,
+        )
         self.model_requests = Durations(
             "model_request_duration_seconds",
             "How long the model took, or was waited for",
@@ -117,6 +128,8 @@ class Metrics(Collector):
             self.model_failures.labels(reason)
         for result in ("stored", "failed", "dropped"):
             self.shadows.labels(result)
+        for name in Derived.model_fields:
+            self.skew.labels(name)
 
     @cached_property
     def canary_state(self) -> Gauge:

@@ -4,6 +4,10 @@
 {%- set target = cookiecutter.__target -%}
 """The use cases: place, look up, record the outcome."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -17,7 +21,10 @@ from service.forecast import Forecaster
 from service.idempotency import Key, KeyStore
 from service.inserts import Inserts
 from service.inserts import New as NewRow
+from service.metrics import Metrics
 from service.shadow import Shadow
+
+log = structlog.get_logger(__name__)
 
 New = schemas.New{{ Entity }}
 Public = schemas.{{ Entity }}
@@ -45,6 +52,7 @@ class UseCases:
         forecaster: Forecaster,
         fallbacks: FallbackStore,
         keys: KeyStore,
+        metrics: Metrics,
         shadow: Shadow | None = None,
     ) -> None:
         self._database = database
@@ -52,6 +60,7 @@ class UseCases:
         self._forecaster = forecaster
         self._fallbacks = fallbacks
         self._keys = keys
+        self._metrics = metrics
         self._shadow = shadow
 
     def place(self, new: New, context: RequestContext, key: Key | None = None) -> Public:
@@ -130,7 +139,17 @@ class UseCases:
             about = tables.Prediction.{{ entity }}_id == number
             known = {"outcome": outcome.{{ target }}}
             session.execute(update(tables.Prediction).where(about).values(known))
+        self._check_skew(prediction.features)
         return _public(row, prediction)
+
+    def _check_skew(self, served: Mapping[str, Any]) -> None:
+        """Count what training would derive otherwise; never fails, since the outcome is stored."""
+        try:
+            for name in features.skewed(served):
+                self._metrics.skew.labels(name).inc()
+            self._metrics.skew_checked.inc()
+        except Exception as error:
+            log.warning("skew cannot be told", fault=str(error))
 
 
 def _find(session: Session, number: int) -> tuple[Row, tables.Prediction]:

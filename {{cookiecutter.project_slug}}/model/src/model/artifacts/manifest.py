@@ -1,11 +1,12 @@
 """What one version of the model is, with the digest of every other file in its folder."""
 
 import json
+import operator
 import re
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_jsonable_python
 
 from contract import MODEL_NAME, TARGET
@@ -38,6 +39,8 @@ class Data(_Part):
     synthetic: bool
     license: str | None = None
     caveat: str | None = None
+    parts: list["Data"] = Field(default=[], exclude_if=operator.not_)
+    """What it was put together from, if from several files."""
 
 
 class Outliers(_Part):

@@ -1,11 +1,13 @@
 """What a person asks first about a version."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from contract import TARGET
-from model.artifacts.manifest import Manifest
+from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.store import Store
 
 
@@ -15,6 +17,18 @@ def rejected(manifest: Manifest) -> str:
         return ""
     limits = f"{TARGET.name} is not between {found.low:.6g} and {found.high:.6g}"
     return f"{found.rows} of {manifest.data.rows} rows rejected, since their {limits}"
+
+
+def found_better(manifest: Manifest, evidence: Mapping[str, Any]) -> str:
+    """Why the gate has no objection, in words."""
+    evaluation, compared = manifest.evaluation, evidence.get(METRIC)
+    if compared:
+        other = f"{compared['current']:.4g} of the current version"
+        return f"{METRIC} {compared['new']:.4g}, and {other}, on {evidence['rows']} later rows"
+    if evaluation:
+        values = (each[METRIC] for each in (evaluation.metrics, evaluation.baseline))
+        return "{} {:.4g}, and {:.4g} of a constant".format(METRIC, *values)
+    return ""
 
 
 def describe(store: Store, manifest: Manifest) -> None:
@@ -33,7 +47,10 @@ def describe(store: Store, manifest: Manifest) -> None:
     lines = {
         "version": manifest.version + " (current)" * store.is_current(manifest),
         "trained": f"{manifest.created_at:%Y-%m-%d %H:%M:%S} UTC on {data.rows} rows",
-        "data": f"{data.source}, sha256 {data.sha256[:12]}",
+        "data": "; and ".join(
+            f"{each.source}, {each.rows} rows, sha256 {each.sha256[:12]}"
+            for each in data.parts or [data]
+        ),
         "WARNING": "trained on SYNTHETIC data: the predictions mean nothing" * data.synthetic,
         "caveat": data.caveat,
         "outliers": rejected(manifest),

@@ -11,7 +11,7 @@ import click
 from model.artifacts.log import version_before
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
-from model.cli.describing import describe, rejected
+from model.cli.describing import describe, found_better, rejected
 from model.cli.rows import ROWS, read_rows
 from model.errors import ModelError
 from model.settings import Settings, load_settings
@@ -25,14 +25,15 @@ REASON = click.option("--reason", default="", help="Why, for the log.")
 
 @click.command()
 @ROWS
-@click.option("--promote/--no-promote", default=True, help="Make the new version the current one.")
+@click.option("--promote/--no-promote", default=True, help="Whether to make it current.")
 @click.option("--compile/--no-compile", "compiled", default=True, help="Compile it to ONNX.")
 @FORCE
 @REASON
 def train(data: Sequence[Path], promote: bool, compiled: bool, force: bool, reason: str) -> None:
     """Train a new version on a history.
 
-    It becomes the current one if the gate has no objection, else the exit status is 1.
+    It becomes the current one if the gate has no objection, else the exit status is 1. The gate
+    judges with --no-promote, too.
     """
     # Threads that wait for work would else spin, and hold up others where cores are few.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -62,16 +63,23 @@ def train(data: Sequence[Path], promote: bool, compiled: bool, force: bool, reas
     ):
         if warning:
             click.echo(f"WARNING: {warning}", err=True)
-    fault = ""
-    if promote and not store.is_current(manifest):
+    verdict, fault = "", ""
+    if not store.is_current(manifest):
         try:
             judged_on = None if force else history
-            _promote(store, manifest.version, judged_on, settings, reason or "trained")
+            verdict = _promote(
+                store, manifest.version, judged_on, settings, reason or "trained", dry=not promote
+            )
         except ModelError as error:
             fault = str(error)
     describe(store, store.read(manifest.version))
     if not new:
         click.echo("unchanged: this version was there already")
+    if verdict and not promote:
+        files_of = "".join(f" --data {path}" for path in data)
+        verdict += f"; `model promote {manifest.version}{files_of}` makes it the current one"
+    if verdict:
+        click.echo(verdict)
     if fault:
         raise ModelError(fault)
 
@@ -95,6 +103,8 @@ def promote(version: str, data: Sequence[Path], force: bool, reason: str) -> Non
         raise click.UsageError("--force needs a --reason")
     Model.load(store.folder(version), settings.model_verify_keys)
     history = None if force else read_rows(data)
+    if history and history.warning:
+        click.echo(f"WARNING: {history.warning}", err=True)
     _promote(store, version, history, settings, reason)
     click.echo(f"current: {version}")
 
@@ -122,22 +132,31 @@ def _promote(
     history: "History | None",
     settings: Settings,
     reason: str,
-) -> None:
+    *,
+    dry: bool = False,
+) -> str:
     """Make a version the current one, by force if there are no rows to judge it on.
+
+    Args:
+        dry: whether that is left to a person.
+
+    Returns:
+        Why there is no objection to it.
 
     Raises:
         ModelError: with all reasons why it must not be.
     """
     from model.training.gate import judge_version
 
-    entries = store.history()
-    if history is None:
-        store.promote(version, reason, {"forced": True}, over=entries)
-        return
-    found = judge_version(store, version, history, settings)
-    if not found.objections:
-        store.promote(version, reason, found.evidence, over=entries)
-        return
-    remedy = f"improve it, or `model promote {version} --force --reason …`"
-    fault = f"version {version} is stored, but not the current one"
-    raise ModelError(f"{fault}: {'; '.join(found.objections)}; {remedy}")
+    entries, evidence, words = store.history(), {"forced": True}, ""
+    if history is not None:
+        found = judge_version(store, version, history, settings)
+        if found.objections:
+            remedy = f"improve it, or `model promote {version} --force --reason …`"
+            fault = f"version {version} is stored, but not the current one"
+            raise ModelError(f"{fault}: {'; '.join(found.objections)}; {remedy}")
+        evidence = found.evidence
+        words = f"no objection: {found_better(store.read(version), evidence)}"
+    if not dry:
+        store.promote(version, reason, evidence, over=entries)
+    return words

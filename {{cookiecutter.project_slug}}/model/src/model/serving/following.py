@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,35 @@ from model.settings import Settings, load_settings
 PERIOD_SECONDS = 0.3
 """Seconds between two questions to a bucket."""
 FIND = "from model.serving.following import main; main()"
+WAIT = "from model.serving.following import wait; wait()"
+
+
+def wait_for_first(settings: Settings) -> None:
+    """Return once there is a version to serve: a product may begin before its model has learnt."""
+    if settings.model_version:
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    if "://" in settings.model_store:
+        subprocess.run([sys.executable, "-c", WAIT], check=False)  # noqa: S603 - this very program
+    else:
+        _wait(Store(Path(settings.model_store)))
+
+
+def wait() -> None:
+    """Wait for the first version in a bucket; whoever asks next says what is wrong with it."""
+    settings = load_settings()
+    logs.configure(settings)
+    with suppress(ModelError):
+        _wait(open_store(settings))
+
+
+def _wait(store: Store) -> None:
+    master = os.getppid()
+    if not store.history():
+        words = "no version is current yet: waiting for the first one"
+        structlog.get_logger().warning(words, store=store.name)
+    while not store.history() and os.getppid() == master:
+        time.sleep(PERIOD_SECONDS)
 
 
 class Following:

@@ -18,7 +18,7 @@ from model.engines.loading import Model, engine_type, log_version
 from model.errors import ModelError
 from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
-from model.serving.following import Following
+from model.serving.following import Following, wait_for_first
 from model.serving.master import Master
 from model.serving.metrics import Metrics, forget, reload_failing, share
 from model.serving.unix import private_socket, wait_for_orphans
@@ -34,8 +34,8 @@ KEEPALIVE_SECONDS = 5
 def serve(settings: Settings) -> None:
     """Serve the current version until stopped; raises ModelError before anything is started."""
     drop_credentials()
-    server = Server(settings)
     logs.configure(settings)
+    server = Server(settings)
     log_version(server.artifact.manifest)
     # The engine's libraries are imported before the fork: workers start sooner and share their
     # memory.
@@ -83,6 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self.tls = tls_of(settings)
         self.users = {os.geteuid(), *settings.model_peers}
         self._bind = settings.bind
+        wait_for_first(settings)
         self.following = Following(settings)
         self.artifact = self._verify()
         if self._bind.startswith("unix:"):

@@ -51,6 +51,8 @@ def judge_version(store: Store, version: str, history: History, settings: Settin
         settings: the keys to verify with.
     """
     keys, found = settings.model_verify_keys, Judgement()
+    if history.skew:
+        found.evidence["skew"] = dict(history.skew)
     try:
         artifact = verify(store.folder(version), keys)
     except ModelError as error:

@@ -6,8 +6,9 @@ inputs that may be missing; any other column is ignored. An empty cell is a miss
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,8 @@ from model.training.provenance import describe_data
 
 SERVED = Column(f"expected_{TARGET.name}", TARGET.kind, optional=True)
 """What was predicted, as `service export` calls it."""
+DERIVED = [each for each in FEATURES if each not in INPUTS]
+"""What is derived anew, and compared with what was served where the file has that."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class History:
         split: how the rows to judge a model on are chosen, as `SPLIT` in `model.pipeline` has it.
         keys: the values of the column that is split by, if it is split by one.
         served: what was predicted for each row when it was served; None where nothing was.
+        skew: of each derived feature in how many rows it was served otherwise than it is now.
     """
 
     columns: Columns
@@ -52,6 +56,7 @@ class History:
     split: str = "order"
     keys: Sequence[Any] | Array = ()
     served: Sequence[Any] = ()
+    skew: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if TARGET.kind != "float" and not self.classes:
@@ -83,19 +88,28 @@ class History:
 
 
 def read_histories(paths: Sequence[Path]) -> History:
-    """The rows of several files, one after the other; raises ModelError as `read_history` does."""
-    first, *others = (read_history(path) for path in paths)
-    return reduce(_join, others, first)
+    """The rows of several files, one after the other; raises ModelError as `read_history` does.
+
+    Beside rows that really happened, those that are made up are left out.
+    """
+    found = [read_history(path) for path in paths]
+    real = [each for each in found if not each.data.synthetic] or found
+    told = [each.warning for each in real]
+    if len(real) < len(found):
+        told.append("synthetic rows are left out, since there are to be others")
+    history = reduce(_join, [each for each in real if len(each)] or real)
+    return replace(history, warning="; ".join(filter(None, told)) or None)
 
 
 def _join(one: History, other: History) -> History:
     data = Data(
-        source=f"{one.data.source} and {other.data.source} ({other.data.rows} rows)",
+        source=f"{one.data.source} and {other.data.source}",
         sha256=hashlib.sha256(f"{one.data.sha256} {other.data.sha256}".encode()).hexdigest(),
         rows=one.data.rows + other.data.rows,
         synthetic=one.data.synthetic or other.data.synthetic,
         license=one.data.license,
         caveat=one.data.caveat,
+        parts=[*(one.data.parts or [one.data]), other.data],
     )
     columns = {
         name: np.concatenate([values, to_arrays(other.columns)[name]])
@@ -106,10 +120,10 @@ def _join(one: History, other: History) -> History:
         columns,
         [*one.targets, *other.targets],
         data,
-        "; ".join(filter(None, (one.warning, other.warning))) or None,
         split=one.split if keyed or ":" not in one.split else "order",
         keys=[*one.keys, *other.keys] if keyed else (),
         served=[*one.served, *other.served],
+        skew=Counter(one.skew) + Counter(other.skew),
     )
 
 
@@ -119,7 +133,7 @@ def read_history(path: Path, split: str = SPLIT) -> History:
     Where the file lacks the column that the rows are to be split by, they are split as they stand.
     """
     known, by = (*INPUTS, TARGET, SERVED), split.partition(":")[2]
-    parts: dict[str, list[Array]] = {column.name: [] for column in known}
+    parts: dict[str, list[Array]] = {column.name: [] for column in (*known, *DERIVED)}
     keys: Any = []
     with explained(path):
         table = CsvTable(path, [*parts, *([by] if by else [])])
@@ -133,8 +147,9 @@ def read_history(path: Path, split: str = SPLIT) -> History:
                 line = next(islice(batch.lines, first, None))
                 where = ", ".join(filter(None, (str(path), f"line {line}", faults[first][0])))
                 raise ModelError(f"{where}: {faults[first][1]}")
-            for column in known:
-                parts[column.name].append(arrays[column.name])
+            arrays |= read_columns(batch, DERIVED)[0]
+            for name, values in arrays.items():
+                parts[name].append(values)
             if by and by in table.schema.names:
                 keys += batch.cells[by].to_pylist()
     arrays = {name: np.concatenate(part) if part else np.empty(0) for name, part in parts.items()}
@@ -147,8 +162,27 @@ def read_history(path: Path, split: str = SPLIT) -> History:
     warnings = [warning] if warning else []
     if absent := [column.name for column in INPUTS if column.name not in table.schema.names]:
         warnings.append(f"{path} has no column {', '.join(absent)}")
-    if by and not len(keys):
+    if not targets:
+        warnings.append(f"{path} has no rows")
+    elif by and not len(keys):
         warnings.append(f"{path} has no column {by} to split by; the rows are split as they stand")
         split = "order"
-    warning = "; ".join(warnings) or None
-    return History(columns, targets, data, warning, split=split, keys=keys, served=served)
+    skew = {}
+    for column in (each for each in DERIVED if each.name in table.schema.names):
+        rows = _differing(arrays[column.name], columns[column.name], column)
+        if len(rows):
+            skew[column.name] = len(rows)
+            where = f"in {len(rows)} of {len(targets)} rows, first in row {rows[0] + 1}"
+            warnings.append(f"{path}: {column.name} is not derived as it was served, {where}")
+    told = "; ".join(warnings) or None
+    return History(columns, targets, data, told, split=split, keys=keys, served=served, skew=skew)
+
+
+def _differing(served: Array, derived: Array, column: Column) -> npt.NDArray[np.intp]:
+    """The rows in which a feature was served as another value than is derived now.
+
+    Where one that is never missing has an empty cell, there was no such feature yet.
+    """
+    missing = served == "" if column.kind == "category" else np.isnan(served)
+    differs = (served != derived) & ~(missing & (derived != derived))
+    return np.flatnonzero(differs & (column.optional | ~missing))
