@@ -75,11 +75,10 @@ def train(data: Sequence[Path], promote: bool, compiled: bool, force: bool, reas
     describe(store, store.read(manifest.version))
     if not new:
         click.echo("unchanged: this version was there already")
-    if verdict and not promote:
-        files_of = "".join(f" --data {path}" for path in data)
-        verdict += f"; `model promote {manifest.version}{files_of}` makes it the current one"
     if verdict:
-        click.echo(verdict)
+        files_of = "".join(f" --data {path}" for path in data)
+        hint = f"; `model promote {manifest.version}{files_of}` makes it the current one"
+        click.echo(verdict + hint * (not promote))
     if fault:
         raise ModelError(fault)
 
@@ -135,13 +134,9 @@ def _promote(
     *,
     dry: bool = False,
 ) -> str:
-    """Make a version the current one, by force if there are no rows to judge it on.
+    """Make a version the current one, by force if there are no rows to judge it on; why it may be.
 
-    Args:
-        dry: whether that is left to a person.
-
-    Returns:
-        Why there is no objection to it.
+    With `dry` that is left to a person.
 
     Raises:
         ModelError: with all reasons why it must not be.

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -25,7 +24,6 @@ from model.settings import Settings, load_settings
 PERIOD_SECONDS = 0.3
 """Seconds between two questions to a bucket."""
 FIND = "from model.serving.following import main; main()"
-WAIT = "from model.serving.following import wait; wait()"
 
 
 def wait_for_first(settings: Settings) -> None:
@@ -34,17 +32,11 @@ def wait_for_first(settings: Settings) -> None:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     if "://" in settings.model_store:
-        subprocess.run([sys.executable, "-c", WAIT], check=False)  # noqa: S603 - this very program
+        # Whoever asks for the version next says what is wrong with the bucket.
+        command = [sys.executable, "-c", FIND, "wait"]
+        subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603
     else:
         _wait(Store(Path(settings.model_store)))
-
-
-def wait() -> None:
-    """Wait for the first version in a bucket; whoever asks next says what is wrong with it."""
-    settings = load_settings()
-    logs.configure(settings)
-    with suppress(ModelError):
-        _wait(open_store(settings))
 
 
 def _wait(store: Store) -> None:
@@ -109,11 +101,15 @@ def main() -> None:
     settings = load_settings()
     try:
         store = open_store(settings)
-        if len(sys.argv) > 1:
+        if sys.argv[1:]:
             logs.configure(settings)
-            _follow(store, int(sys.argv[1]), sys.argv[2])
-        else:
-            print(store.folder(settings.model_version or None))
+        match sys.argv[1:]:
+            case [master, served]:
+                _follow(store, int(master), served)
+            case ["wait"]:
+                _wait(store)
+            case _:
+                print(store.folder(settings.model_version or None))
     except ModelError as error:
         sys.exit(str(error))
 
