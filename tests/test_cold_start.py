@@ -43,35 +43,36 @@ def test_the_first_model_is_learnt_from_the_product_and_served_without_a_restart
     project = on_the_bench(stamp(tmp_path / "out", **answers, **fields))
     with (
         reserved_port() as port,
+        # Nobody reads what the pair logs here, so it has to log little.
         made_up(project, f"http://127.0.0.1:{port}", LOG_LEVEL="error") as url,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
-        with httpx.Client(base_url=url, timeout=30) as client:
 
-            def place(**inputs: Any) -> dict[str, Any]:
-                answer = client.post("/visits", json=inputs)
-                assert answer.status_code == 201, answer.text
-                placed: dict[str, Any] = answer.json()
-                return placed
+        def place(**inputs: Any) -> dict[str, Any]:
+            answer = client.post("/visits", json=inputs)
+            assert answer.status_code == 201, answer.text
+            placed: dict[str, Any] = answer.json()
+            return placed
 
-            draw = random.Random(0)
-            for number in range(ROWS):
-                if number == 5:
-                    status, told = retrain(project)
-                    assert (status, "5 rows are too few to learn from" in told) == (2, True), told
-                hour, regular = round(24 * draw.random(), 1), draw.random() < 0.5
-                placed = place(hour=hour, regular=regular)
-                assert placed["metadata"]["served_by"] == "none"
-                assert placed["metadata"]["expected_minutes"] is None
-                minutes = (30 if 9 < hour < 15 else 10) + 5 * regular + draw.random()
-                path = f"/visits/{placed['id']}/outcome"
-                assert client.post(path, json={"minutes": minutes}).status_code == 200
-            status, told = retrain(project, PROMOTE="1")
-            assert (status, told[:15]) == (0, "no objection: m"), told
-            deadline = time.monotonic() + 60
-            while (found := place(hour=12, regular=True)["metadata"])["served_by"] != "model":
-                assert time.monotonic() < deadline, found
-                time.sleep(0.1)
-            assert found["expected_minutes"] == pytest.approx(35.5, abs=2)
+        draw = random.Random(0)
+        for number in range(ROWS):
+            if number == 5:
+                status, told = retrain(project)
+                assert (status, "5 rows are too few to learn from" in told) == (2, True), told
+            hour, regular = round(24 * draw.random(), 1), draw.random() < 0.5
+            placed = place(hour=hour, regular=regular)
+            assert placed["metadata"]["served_by"] == "none"
+            assert placed["metadata"]["expected_minutes"] is None
+            minutes = (30 if 9 < hour < 15 else 10) + 5 * regular + draw.random()
+            path = f"/visits/{placed['id']}/outcome"
+            assert client.post(path, json={"minutes": minutes}).status_code == 200
+        status, told = retrain(project, PROMOTE="1")
+        assert (status, told[:15]) == (0, "no objection: m"), told
+        deadline = time.monotonic() + 60
+        while (found := place(hour=12, regular=True)["metadata"])["served_by"] != "model":
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+        assert found["expected_minutes"] == pytest.approx(35.5, abs=2)
     shown = subprocess.run(
         [project / "model/.venv/bin/model", "show"], cwd=project, capture_output=True, text=True
     ).stdout

@@ -97,7 +97,7 @@ class Following:
 
 
 def main() -> None:
-    """Print the folder of the version to serve, or follow the bucket for a master by its id."""
+    """Print the folder of the version to serve, wait for the first, or follow for a master."""
     settings = load_settings()
     try:
         store = open_store(settings)
