@@ -50,6 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     for name in ("MODEL_URL", "MODEL_TOKENS", "MODEL_STORE", "MODEL_WORKERS", "LOG_FORMAT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("model.training.trainer.train", train_small)
+    monkeypatch.setattr("model.logs.configure", lambda settings: None)  # to what is captured here
     as_it_stands = partial(read_history, split="order")
     monkeypatch.setattr("model.training.history.read_history", as_it_stands)
 
