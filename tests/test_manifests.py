@@ -70,6 +70,9 @@ KUBERNETES: Breaks = {
         (BASE, "command: [model-check]", "command: [model-checks]"),
         ("base/migrate.yaml", "command: [service, migrate]", "command: [services, migrate]"),
     ],
+    "what_a_schedule_trains": [
+        ("overlays/retrain/cronjob.yaml", "concurrencyPolicy: Forbid", "concurrencyPolicy: Allow"),
+    ],
     "the_sidecar_stops_nobody": [
         (BASE, "restartPolicy: Always", "restartPolicy: Never"),
         (BASE, "livenessProbe:\n            exec", "readinessProbe:\n            exec"),
