@@ -165,6 +165,15 @@ def test_a_row_is_predicted_alone_as_in_a_batch_and_so_is_one_that_is_like_no_ot
     assert np.isfinite(engine.predict(arrays).numbers).all()
 
 
+def test_a_version_keeps_no_row_of_its_history() -> None:
+    history = make_history(40)
+    rows = {tuple(map(repr, row)) for row in zip(*history.columns.values(), strict=True)}
+    test = train(history, build=lambda: DUMMY, compiled=False)[0].self_test
+    kept = {tuple(map(repr, row)) for row in zip(*test.columns.values(), strict=True)}
+    assert len(kept) > 4
+    assert len(INPUTS) == 1 or not kept & rows
+
+
 def test_features_of_one_value_or_none_are_known() -> None:
     history = make_history(40)
     same = {each.name: [history.columns[each.name][0]] * 40 for each in INPUTS[:1]}

@@ -9,7 +9,8 @@ LINEAR = 0.0
 """and than a linear model of the same columns: with less than that, take the simpler one."""
 CURRENT = 0.0
 """By how much it may be worse than the current version at the unfavourable end of a 95 % interval.
-0 asks for evidence that it is better: what is as good is no reason for a change."""
+0 asks for evidence that it is better, or predicts the very same: what is as good is no reason for a
+change."""
 CONTRACT = 0.05
 """The same where the current version was trained for another contract, and is to be replaced."""
 SLICE = 0.05

@@ -19,12 +19,23 @@ from model.settings import load_settings
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="What is known of them, with the log.")
-def versions(as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="All that is known of them, with the log.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="With --json: how wrong each is on these rows, where it has not learnt from them.",
+)
+def versions(as_json: bool, data: Path | None) -> None:
     """List the versions, the current one marked, oldest first."""
-    store = open_store(load_settings())
+    settings = load_settings()
+    store = open_store(settings)
     if as_json:
-        click.echo(json.dumps(store.known()))
+        known = store.known()
+        if data:
+            from model.training.aging import aging
+
+            known["aging"] = aging(store, read_rows([data]), settings.model_verify_keys)
+        click.echo(json.dumps(known))
         return
     (manifests, faults), log = store.versions(), store.history()
     current = log[-1].to if log else None

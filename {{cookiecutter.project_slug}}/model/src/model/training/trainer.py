@@ -3,16 +3,17 @@
 import hashlib
 import io
 import platform
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import joblib
 
-from contract import FEATURES, TARGET, signature
+from contract import FEATURES, INPUTS, TARGET, signature
 from model.artifacts.manifest import MODEL_FILE, ONNX_FILE, TASK, Compilation, Manifest, SelfTest
 from model.artifacts.verification import version_of
-from model.columns import to_arrays, to_values
+from model.columns import add_derived, to_arrays, to_values
 from model.compiling.compiler import compile_pipeline
 from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError, explained
@@ -115,13 +116,18 @@ def _dumped(pipeline: Any) -> bytes:
 
 
 def _self_test(history: History, reference: SklearnEngine) -> SelfTest:
-    """Rows of the history, and one with all missing that may be and a category never seen."""
-    rows = range(0, len(history), -(-len(history) // SELF_TEST_ROWS))
-    columns: dict[str, list[Any]] = {}
-    for column in FEATURES:
-        values = [*to_values(history.columns[column.name][:: rows.step], column)]
+    """Rows of values of the history, and one with all missing and a category never seen.
+
+    Each value is of another row of the history, so that no version keeps any row of it.
+    """
+    step = -(-len(history) // SELF_TEST_ROWS)
+    inputs: dict[str, list[Any]] = {}
+    for shift, column in enumerate(INPUTS):
+        values = deque(to_values(history.columns[column.name][::step], column))
+        values.rotate(shift)
         unseen = "never seen" if column.kind == "category" else values[0]
-        columns[column.name] = [*values, None if column.optional else unseen]
+        inputs[column.name] = [*values, None if column.optional else unseen]
+    columns = {name: [*values] for name, values in add_derived(inputs).items()}
     allowed = "a row that the contract allows, with missing values or a category never seen"
     with explained(f"the pipeline fails on {allowed}", REMEDY, kinds=(Exception,)):
         predictions = reference.predict(to_arrays(columns)).rows()
