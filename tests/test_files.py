@@ -235,6 +235,7 @@ model/src/model/tables/__init__.py
 model/src/model/tables/cells.py
 model/src/model/tables/reading.py
 model/src/model/training/__init__.py
+model/src/model/training/aging.py
 model/src/model/training/comparison.py
 model/src/model/training/diff.py
 model/src/model/training/evaluation.py
@@ -265,6 +266,7 @@ model/tests/test_pipeline.py
 model/tests/test_process.py
 model/tests/test_splitting.py
 model/tests/test_training.py
+model/tests/test_versions.py
 pyproject.toml
 requirements-uv.txt
 requirements.txt

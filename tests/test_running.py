@@ -188,7 +188,7 @@ def test_the_report_is_one_file_that_reads_well_anywhere(
         assert view.evaluate("document.documentElement.scrollWidth") == width
         for name in ("Predictions a day, by who served them", re.compile("over time, by version")):
             assert view.get_by_role("img", name=name).is_visible()
-        assert view.get_by_role("rowheader", name="distance").count() == (where == "file")
+        assert view.get_by_role("rowheader", name="distance").count() == 1
         drawn = "[...document.querySelectorAll('svg')].every(each => each.clientHeight > 20)"
         assert view.evaluate(drawn)
         assert len(view.screenshot(full_page=True)) > 20_000

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import random
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from starlette.testclient import TestClient
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from contract import FEATURES, INPUTS, MODEL_NAME, TARGET, Column, golden
+from model import cli
 from model.artifacts.manifest import Data
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
@@ -32,12 +35,13 @@ from model.serving.app import create_app
 from model.serving.metrics import Metrics
 from model.settings import Settings
 from model.training import trainer
-from model.training.history import History
+from model.training.history import History, read_history
 
 TOKENS = ("the-new-token-of-32-characters--", "the-old-token-of-32-characters--")
 REQUEST: dict[str, Any] = golden()[-1].request
 MODEL = f"/v2/models/{MODEL_NAME}"
 INFER = f"{MODEL}/infer"
+Run = Callable[..., tuple[int, str, str]]
 NUMBERS = [each.name for each in FEATURES if each.kind != "category"]
 CATEGORIES = [each.name for each in FEATURES if each.kind == "category"]
 
@@ -126,6 +130,39 @@ def make_store(path: Path, history: History, **options: Any) -> Store:
     store.add(manifest, files)
     store.promote(manifest.version)
     return store
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in an empty folder; its exit status and what it printed.
+
+    It trains as these tests need it, whatever the team's pipeline and split are.
+    """
+    monkeypatch.chdir(tmp_path)
+    for name in ("MODEL_URL", "MODEL_TOKENS", "MODEL_STORE", "MODEL_WORKERS", "LOG_FORMAT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("model.training.trainer.train", train)
+    monkeypatch.setattr("model.logs.configure", lambda settings: None)  # to what is captured here
+    as_it_stands = partial(read_history, split="order")
+    monkeypatch.setattr("model.training.history.read_history", as_it_stands)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["model", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def train_by_force(run: Run, path: Path, *options: str) -> tuple[str, str]:
+    """What training on a file prints, and its warnings."""
+    status, out, err = run("train", "--data", str(path), "--no-compile", "--force", *options)
+    assert status == 0, err
+    lines = err.splitlines()
+    assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
+    return out, "".join(lines[7:])
 
 
 @pytest.fixture(scope="session")

@@ -4,30 +4,26 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace as Simple
 from typing import Any
 
 import pytest
-from conftest import make_history, write_csv, write_provenance
-from conftest import train as train_small
+from conftest import Run, make_history, train_by_force, write_csv, write_provenance
 
 from contract import INPUTS, TARGET, Prediction, golden
-from model import cli
 from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, SIGNATURE_FILE
 from model.cli import predicting
 from model.errors import ModelError
 from model.serving.library import open_model
-from model.training.history import History, read_history
+from model.training.history import History
 
 TOKEN = "an-example-of-a-token-of-32-characters"
 ROWS = [json.dumps({each.name: row[each.name] for each in INPUTS}) for row in golden()[-1].features]
-Run = Callable[..., tuple[int, str, str]]
 
 
 def contradicted(rows: int = 60) -> History:
@@ -41,54 +37,21 @@ def contradicted(rows: int = 60) -> History:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in an empty folder; its exit status and what it printed.
-
-    It trains as these tests need it, whatever the team's pipeline and split are.
-    """
-    monkeypatch.chdir(tmp_path)
-    for name in ("MODEL_URL", "MODEL_TOKENS", "MODEL_STORE", "MODEL_WORKERS", "LOG_FORMAT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("model.training.trainer.train", train_small)
-    monkeypatch.setattr("model.logs.configure", lambda settings: None)  # to what is captured here
-    as_it_stands = partial(read_history, split="order")
-    monkeypatch.setattr("model.training.history.read_history", as_it_stands)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["model", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def served(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs it in an empty folder on the store of all tests, which is not to be changed."""
     monkeypatch.setenv("MODEL_STORE", str(store.path))
     return run
 
 
-def train(run: Run, path: Path, *options: str) -> tuple[str, str]:
-    """What training on a file prints, and its warnings."""
-    status, out, err = run("train", "--data", str(path), "--no-compile", "--force", *options)
-    assert status == 0, err
-    lines = err.splitlines()
-    assert [line[:5] for line in lines[:7]] == [f"[{step}/7]" for step in range(1, 8)]
-    return out, "".join(lines[7:])
-
-
 def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     history = write_csv(tmp_path / "history.csv", make_history(60))
     other = write_csv(tmp_path / "other.csv", make_history(60, seed=1))
-    train(run, history)
+    train_by_force(run, history)
     trained = json.loads(run("show", "--json")[1])
     first = trained["version"]
     assert f"{first} (current)" in run("show")[1]
     assert TARGET.name in run("show")[1]
-    assert "(current)" not in train(run, other, "--no-promote")[0]
+    assert "(current)" not in train_by_force(run, other, "--no-promote")[0]
     lines = run("versions")[1].splitlines()
     assert [line[:2] for line in lines] == ["* ", "  "]
     second = lines[1].split()[0]
@@ -97,7 +60,7 @@ def test_versions_are_trained_shown_and_promoted(run: Run, tmp_path: Path) -> No
     assert run("promote", second, *force)[:2] == (0, f"current: {second}\n")
     assert json.loads(run("show", "--json")[1])["version"] == second
     assert json.loads(run("show", first, "--json")[1]) == trained
-    assert "unchanged" in train(run, history, "--force")[0]
+    assert "unchanged" in train_by_force(run, history, "--force")[0]
     (tmp_path / "artifacts" / first).rename(tmp_path / "gone")
     assert f"no version '{first}'; run `make train`, or `model promote` one" in run("show")[2]
     assert run("promote", second, *force)[0] == 0
@@ -165,9 +128,9 @@ def test_what_derive_or_the_model_raises_for_a_row_is_told_in_one_line(
 
 
 def test_a_damaged_version_is_listed_as_such_and_not_promoted(run: Run, tmp_path: Path) -> None:
-    train(run, write_csv(tmp_path / "history.csv", make_history(60)))
+    train_by_force(run, write_csv(tmp_path / "history.csv", make_history(60)))
     other = write_csv(tmp_path / "other.csv", make_history(60, seed=1))
-    version = train(run, other, "--no-promote")[0].split()[1]
+    version = train_by_force(run, other, "--no-promote")[0].split()[1]
     model, manifest = (Path("artifacts", version, each) for each in (MODEL_FILE, MANIFEST_FILE))
     model.write_bytes(model.read_bytes()[:-1])
     status, _, err = run("promote", version)
@@ -196,7 +159,7 @@ def test_with_keys_only_a_signed_version_is_loaded(
 ) -> None:
     history = write_csv(tmp_path / "history.csv", make_history(60))
     (old, old_public), (new, new_public) = (make_keys(tmp_path, each) for each in ("old", "new"))
-    version = train(run, history)[0].split()[1]
+    version = train_by_force(run, history)[0].split()[1]
     manifest, signature = (
         str(Path("artifacts", version, each)) for each in (MANIFEST_FILE, SIGNATURE_FILE)
     )
@@ -208,8 +171,8 @@ def test_with_keys_only_a_signed_version_is_loaded(
     assert "MODEL_SIGNING_KEY: is not set" in run("train", "--data", str(history))[2]
     monkeypatch.setenv("MODEL_SIGNING_KEY", old)
     monkeypatch.delenv("MODEL_VERIFY_KEYS")  # which are for where it is loaded
-    assert "unchanged" not in train(run, history)[0]  # the same version, signed
-    assert "unchanged" in train(run, history)[0]
+    assert "unchanged" not in train_by_force(run, history)[0]  # the same version, signed
+    assert "unchanged" in train_by_force(run, history)[0]
     monkeypatch.setenv("MODEL_VERIFY_KEYS", f"{new_public},{old_public}")
     assert run("predict", ROWS[0])[0] == 0
     monkeypatch.setenv("MODEL_VERIFY_KEYS", new_public)
@@ -220,7 +183,7 @@ def test_with_keys_only_a_signed_version_is_loaded(
         open_model("artifacts")
     assert "belongs to no key of MODEL_VERIFY_KEYS" in run("train", "--data", str(history))[2]
     monkeypatch.setenv("MODEL_SIGNING_KEY", new)
-    train(run, history)
+    train_by_force(run, history)
     assert run("predict", ROWS[0])[0] == 0
     Path(new).chmod(0o640)
     assert "other users can read it; `chmod 600 " in run("train", "--data", str(history))[2]
@@ -232,25 +195,25 @@ def test_with_keys_only_a_signed_version_is_loaded(
 @pytest.mark.parametrize("name", [MODEL_FILE, MANIFEST_FILE, DIGEST_FILE])
 def test_training_again_repairs_a_version(name: str, run: Run, tmp_path: Path) -> None:
     history = write_csv(tmp_path / "history.csv", make_history(60))
-    train(run, history)
+    train_by_force(run, history)
     (folder,) = (each for each in (tmp_path / "artifacts").iterdir() if each.is_dir())
     with (folder / name).open("ab") as file:
         file.write(b"x")
     assert "make train" in run("predict", ROWS[0])[2]
-    assert "unchanged" not in train(run, history)[0]
+    assert "unchanged" not in train_by_force(run, history)[0]
     assert run("predict", ROWS[0])[0] == 0
 
 
 def test_synthetic_data_are_marked_wherever_a_version_is_shown(run: Run, tmp_path: Path) -> None:
     history = write_csv(tmp_path / "history.csv", make_history(60))
-    train(run, history)
+    train_by_force(run, history)
     assert "SYNTHETIC" not in run("show")[1] + run("versions")[1]
     write_provenance(history)
-    assert "SYNTHETIC" in train(run, history)[0]
+    assert "SYNTHETIC" in train_by_force(run, history)[0]
     assert "SYNTHETIC" in run("show")[1]
     assert ["SYNTHETIC" in line for line in run("versions")[1].splitlines()] == [False, True]
     write_provenance(history, sha256="of the file before an edit")
-    out, warning = train(run, history)
+    out, warning = train_by_force(run, history)
     assert "SYNTHETIC" in out
     assert "changed since: made up" in out
     assert "provenance.json does not describe this history.csv" in warning
