@@ -174,6 +174,21 @@ def place(project: Path) -> None:
     serve_one_order(project, "library:artifacts")
 
 
+def tried_out(project: Path) -> None:
+    url = "http+unix://run/model.sock"
+    serve_one_order(project, MODEL_CANARY_URL=url, MODEL_CANARY_SHARE="1", MODEL_SHADOW_URL=url)
+
+
+def limits(project: Path) -> None:
+    edit(project / "model/src/model/limits.py", "BASELINE = 0.01", "BASELINE = 0.02")
+
+
+def store(project: Path) -> None:
+    assert "copied to var/other" in run(project, "model/.venv/bin/model push var/other")
+    elsewhere = run(project, "model/.venv/bin/model versions", MODEL_STORE="var/other")
+    assert len(elsewhere.splitlines()) == 1
+
+
 def token(project: Path) -> None:
     edit(project / ".env", "MODEL_TOKENS=", "MODEL_TOKENS=a-new-one-of-more-than-32-characters,")
     serve_one_order(project)
@@ -259,10 +274,13 @@ RECIPES: dict[str, Callable[[Path], None]] = {
     "what is stored": stored,
     "the database": database,
     "where the model runs": place,
+    "which version is tried out": tried_out,
     "the token": token,
     "who may call the API": callers,
     "who may call the model": peers,
     "how long a request waits": deadline,
+    "what a version must be": limits,
+    "where the versions are": store,
     "who may make a version": signed,
     "where traces go": traces,
     "who is told of errors": errors,

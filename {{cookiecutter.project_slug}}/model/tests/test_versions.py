@@ -88,8 +88,8 @@ def test_two_versions_are_compared_and_age(run: Run, history: str, two: Known) -
     assert status == 0
     head, *lines = out.splitlines()
     assert head.split() == [weak, good]
-    assert any(line.split()[2] == METRIC for line in lines)
-    assert sum(line.split()[2] == "row" for line in lines) == 10
+    assert any(METRIC in line for line in lines)
+    assert sum("  row " in line for line in lines) == 10
     known = json.loads(run("versions", "--json", "--data", history)[1])
     by_version = {each["version"]: each for each in known["aging"]}
     assert by_version[weak]["rows"] == by_version[good]["rows"] == 60
