@@ -44,6 +44,7 @@ contract/src/contract/tolerance.py
 contract/src/contract/tracing.py
 contract/src/contract/types.py
 contract/tests/strategies.py
+contract/tests/test_evolution.py
 contract/tests/test_features.py
 contract/tests/test_golden.py
 contract/tests/test_names.py
