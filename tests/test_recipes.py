@@ -114,7 +114,7 @@ def looked_up(project: Path) -> None:
     )
     add(
         look_up,
-        "from contract import Features, Inputs, LookedUp, assemble",
+        "from contract import Derived, Features, Inputs, LookedUp, assemble",
         "from service import tables",
     )
 

@@ -125,7 +125,7 @@ def test_the_model_was_made_for_another_contract(pair: Pair) -> None:
     def change(message: dict[str, Any]) -> None:
         message["parameters"]["signature"] = "0" * 16
         terms = json.loads(message["parameters"]["contract"])
-        terms["features"]["tip"] = "float"
+        terms["features"]["unheard_of"] = "float"
         message["parameters"]["contract"] = json.dumps(terms)
 
     with tampered(pair, change, as_it_is) as url:

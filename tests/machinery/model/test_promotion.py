@@ -151,14 +151,14 @@ def test_a_version_of_another_contract_is_refused(
 ) -> None:
     folder = store.folder(good)
     manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8")) | {"signature": "0" * 16}
-    manifest["features"]["tip"] = "float"
+    manifest["features"]["unheard_of"] = "float"
     manifest["version"] = version_of(Manifest.model_validate(manifest))
     text = json.dumps(manifest).encode()
     (folder / MANIFEST_FILE).write_bytes(text)
     (folder / DIGEST_FILE).write_text(digest_line(text))
     folder.rename(store.path / manifest["version"])
     (reason,) = judge(store, manifest["version"], history).objections
-    assert "made for another contract: it needs tip, which is neither optional" in reason
+    assert "made for another contract: it needs unheard_of, which is neither optional" in reason
 
 
 @pytest.mark.slow
