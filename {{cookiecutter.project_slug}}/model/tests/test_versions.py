@@ -40,7 +40,7 @@ def test_a_better_version_is_promoted_and_rolled_back(run: Run, history: str, tw
     assert run("promote", good, "--data", history)[:2] == (0, f"current: {good}\n")
     status, _, err = run("promote", weak, "--data", history)
     assert status == 1
-    assert f"not shown to be better than the current version {good} on 60 later rows" in err
+    assert f"not shown to be better than the current version {good} on " in err
     assert run("rollback", "--reason", "tried")[:2] == (0, f"current: {weak}\n")
     assert "no version before" in run("rollback")[2]
     lines = run("history")[1].splitlines()
@@ -92,7 +92,8 @@ def test_two_versions_are_compared_and_age(run: Run, history: str, two: Known) -
     assert sum("  row " in line for line in lines) == 10
     known = json.loads(run("versions", "--json", "--data", history)[1])
     by_version = {each["version"]: each for each in known["aging"]}
-    assert by_version[weak]["rows"] == by_version[good]["rows"] == 60
+    # The later rows; but none that one of the past is equal to.
+    assert 50 < by_version[weak]["rows"] == by_version[good]["rows"] <= 60
     assert by_version[good]["error"] <= by_version[weak]["high"]
 
 
