@@ -322,6 +322,7 @@ service/src/service/report/charts.py
 service/src/service/report/drift.py
 service/src/service/report/facts.py
 service/src/service/report/features.py
+service/src/service/report/findings.py
 service/src/service/report/live.py
 service/src/service/report/page.py
 service/src/service/report/queries.py

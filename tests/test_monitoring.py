@@ -107,6 +107,7 @@ def load(service: str, stop: Event) -> None:
             with suppress(httpx.TransportError, KeyError):  # before it is there, or of a 503
                 placed = client.post("/orders", json=ORDER, headers=TRACEPARENT).json()
                 client.get(f"/orders/{placed['id']}")
+                client.post(f"/orders/{placed['id']}/outcome", json={"wait_seconds": 600})
                 client.post("/orders", json={"nobody": 1})
 
 

@@ -7,6 +7,7 @@ from conftest import Service
 from test_report import LAST, VERSIONS, page_of, row, text_of
 
 from service.database import Database
+from service.report.findings import look
 from service.report.live import snapshot
 from service.report.page import render
 from service.tables import Prediction
@@ -29,7 +30,7 @@ def test_the_report_of_100_000_predictions(service: Service) -> None:
         session.execute(sa.text("DROP TABLE few"))
     started = perf_counter()
     with snapshot(database) as connection:
-        page = render(connection, VERSIONS, LAST, 250.0)
+        page = render(look(connection, VERSIONS, LAST), 250.0)
     print(f"{perf_counter() - started:.2f} s, {len(page.encode()):,} bytes")
     database.engine.dispose()
     assert "100,000 100,000" in text_of(page)

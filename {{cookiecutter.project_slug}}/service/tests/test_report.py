@@ -15,8 +15,10 @@ from support import EXPECTED, GONE, OTHER, PLURAL, VERSION
 from contract import FEATURES, TARGET
 from service.cli import main
 from service.database import Database
+from service.metrics import Metrics
 from service.report import charts, facts
-from service.report.live import LivePage, snapshot
+from service.report.findings import look
+from service.report.live import LiveReport, snapshot
 from service.report.page import render
 from service.report.queries import IS_REGRESSION, LATENCIES, Sums
 from service.report.versions import Versions, versions_of
@@ -107,7 +109,7 @@ def page_of(
 
 def render_page(database: Database, versions: Versions | None) -> str:
     with snapshot(database) as connection:
-        return render(connection, versions, LAST, 250.0)
+        return render(look(connection, versions, LAST), 250.0)
 
 
 class Text(HTMLParser):
@@ -268,9 +270,27 @@ def test_one_page_is_made_at_a_time_and_kept(service: Service) -> None:
         meanwhile.append(live.html())  # as another request would, while the page is being made
         return None
 
-    live = LivePage(service.url, versions, 250.0)
+    live = LiveReport(service.url, versions, 250.0, Metrics())
     page = live.html()
     assert (live.html(), meanwhile) == (page, [""])
+
+
+@ON_SQLITE
+def test_the_metrics_tell_of_drift_and_error(service: Service) -> None:
+    features = {column.name: value_of(column.kind, 0) for column in FEATURES[1:]}
+    page_of(service, [row(at, features=features, outcome=WRONG) for at in range(100)])
+    service.predictor.told["versions"] = VERSIONS.model_dump_json().encode()
+    service.restart()
+    report, operators = (service.app.extensions[name] for name in ("report", "ops"))
+    wanted = {'feature_drifted{feature="' + each.name + '"} 1.0' for each in FEATURES}
+    wanted |= {'prediction_error{of="mean"} ' + f"{4 if IS_REGRESSION else 1}.0"}
+    wanted |= {'prediction_error{of="training"} 0.5'}
+    assert "feature_drifted{" not in operators.test_client().get("/metrics").text
+    report.refresh()
+    assert wanted <= {*operators.test_client().get("/metrics").text.splitlines()}
+    service.predictor.error = GONE  # then it is told as it was known last
+    report.refresh()
+    assert wanted <= {*operators.test_client().get("/metrics").text.splitlines()}
 
 
 def test_a_chart_is_the_same_for_the_same_data_and_has_no_text_but_its_title() -> None:
@@ -331,6 +351,8 @@ def test_the_command_writes_the_page(
     assert (done.exit_code, done.stdout) == (0, "The report is in var/report.html.\n")
     page = (tmp_path / "var/report.html").read_text("utf-8")
     assert "Model card" in page
+    told = json.loads((tmp_path / "var/report.json").read_text("utf-8"))
+    assert (told["version"], told["served"]) == (VERSION, {"model": 1, "fallback": 0, "none": 0})
     for wrong in ("", "[]", json.dumps({"versions": [{"version": 3}]})):
         (tmp_path / "versions.json").write_text(wrong)
         done = CliRunner().invoke(main, ["report", "--versions", "versions.json"])

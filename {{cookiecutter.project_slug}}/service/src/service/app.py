@@ -18,7 +18,7 @@ from service.predictors.access import access_of
 from service.predictors.breaker import Breaker
 from service.predictors.canary import Canary
 from service.predictors.guarded import Guarded
-from service.report.live import LivePage
+from service.report.live import LiveReport
 from service.report.versions import versions_of
 from service.settings import Settings, invalid_setting, load
 from service.shadow import Shadow
@@ -108,8 +108,9 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
     app.extensions["settings"] = settings
     app.extensions["tracing"] = tracing
     versions = partial(versions_of, predictor)
-    page = LivePage(settings.database_url, versions, 1000 * settings.model_deadline)
-    app.extensions["ops"] = ops.create(metrics, readiness.report, predictor, product, page.html)
+    report = LiveReport(settings.database_url, versions, 1000 * settings.model_deadline, metrics)
+    app.extensions["report"] = report
+    app.extensions["ops"] = ops.create(metrics, readiness, predictor, product, report)
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.url_map.merge_slashes = False

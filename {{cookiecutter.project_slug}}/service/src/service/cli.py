@@ -134,7 +134,11 @@ def export(path: Path, shadows: bool) -> None:
     "--output", type=click.Path(dir_okay=False, path_type=Path), default="var/report.html"
 )
 def report(versions: TextIO | None, output: Path) -> None:
-    """Write a page on who served the predictions, how good they were, and what has changed."""
+    """Write a page on who served the predictions, how good they were, and what has changed.
+
+    Beside it the same name with .json has the numbers that `make score` goes by.
+    """
+    from service.report.findings import look
     from service.report.live import snapshot
     from service.report.page import render
     from service.report.versions import Versions
@@ -148,9 +152,12 @@ def report(versions: TextIO | None, output: Path) -> None:
     with _database() as database:
         _require_migrated(database)
         with snapshot(database) as connection:
-            page = render(connection, known, now(), 1000 * load().model_deadline)
+            found = look(connection, known, now())
+    deadline_ms = 1000 * load().model_deadline
     with _written_whole(output) as new:
-        new.write_text(page, "utf-8")
+        new.write_text(render(found, deadline_ms), "utf-8")
+    with _written_whole(output.with_suffix(".json")) as new:
+        new.write_text(json.dumps(found.summary(deadline_ms)), "utf-8")
     click.echo(f"The report is in {output}.")
 
 

@@ -38,8 +38,9 @@ logconfig_dict = logging_config(settings)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Check what readiness tells, in the process that serves, and keep what is complete now."""
+    """Watch what readiness and metrics tell, where it is served, and keep what is complete now."""
     worker.wsgi.extensions["readiness"].start()
+    worker.wsgi.extensions["report"].start()
     gc.freeze()  # or all that stays for good is searched for garbage while callers wait
 
 

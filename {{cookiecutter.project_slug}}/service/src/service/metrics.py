@@ -4,7 +4,7 @@ import os
 import platform
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from threading import Lock
@@ -82,6 +82,20 @@ class Metrics(Collector):
             "Rows with an outcome whose features were derived anew, to tell skew",
             registry=registry,
         )
+        self._drifted = Gauge(
+            "feature_drifted",
+            "Whether a feature differed from training in the last week, by more than noise",
+            ["feature"],
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self._error = Gauge(
+            "prediction_error",
+            "Mean error of the model at training, and, with its interval, in the last week known",
+            ["of"],
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
         self.model_requests = Durations(
             "model_request_duration_seconds",
             "How long the model took, or was waited for",
@@ -140,6 +154,13 @@ class Metrics(Collector):
             multiprocess_mode="livemin",
             registry=self._registry,
         )
+
+    def found(self, drifted: Mapping[str, bool], errors: Mapping[str, float]) -> None:
+        """Tell what the report found; of what it does not know, nothing new is told."""
+        for name, value in drifted.items():
+            self._drifted.labels(name).set(value)
+        for name, error in errors.items():
+            self._error.labels(name).set(error)
 
     def answered(self, version: str) -> None:
         """Note which version of the model has answered."""

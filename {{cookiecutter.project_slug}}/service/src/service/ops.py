@@ -1,6 +1,5 @@
 """The operations port: what those who run the service need, and callers do not."""
 
-from collections.abc import Callable
 from time import monotonic
 from uuid import uuid4
 
@@ -10,9 +9,10 @@ from service import errors
 from service.api import IdConverter
 from service.errors import MEDIA_TYPE, problem
 from service.explaining import steps
-from service.health import Report
+from service.health import Readiness
 from service.metrics import Metrics
 from service.predictors import Predictor, PredictorError
+from service.report.live import LiveReport
 from service.use_cases import NotFound, UseCases
 
 MODEL_SECONDS = 1.0
@@ -27,19 +27,19 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'n
 
 def create(
     metrics: Metrics,
-    report: Callable[[], Report],
+    readiness: Readiness,
     predictor: Predictor,
     product: UseCases,
-    page: Callable[[], str],
+    report: LiveReport,
 ) -> Flask:
     """The application at the operations port.
 
     Args:
         metrics: of the service.
-        report: what was found of the database and of the model.
+        readiness: what was found of the database and of the model.
         predictor: whose server tells its metrics, and explains predictions.
         product: knows what was predicted.
-        page: see `LivePage.html`.
+        report: on what was predicted.
     """
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["id"] = IdConverter
@@ -51,7 +51,7 @@ def create(
 
     @app.get("/metrics")
     def prometheus() -> Response:
-        report()  # which sets service_ready, even if the checks themselves hang
+        readiness.report()  # which sets service_ready, even if the checks themselves hang
         text, content_type = metrics.exposition(request.headers.get("Accept", ""))
         return Response(text, content_type=content_type)
 
@@ -69,7 +69,7 @@ def create(
     @app.get("/report")
     def predictions() -> Response:
         """Who served the predictions, how good they were, what has changed since training."""
-        text = page()
+        text = report.html()
         if not text:
             return problem(503, "The report is being made for somebody else: ask again.")
         return Response(text, headers={"Content-Security-Policy": PAGE_POLICY})
@@ -88,7 +88,7 @@ def create(
 
     @app.get("/readyz")
     def ready() -> Response:
-        found = report()
+        found = readiness.report()
         response = jsonify(status="ok" if found.ready else "not ready", checks=found.checks)
         if not found.ready:
             response.status_code, response.mimetype = 503, MEDIA_TYPE
