@@ -110,6 +110,8 @@ dev/field.py
 dev/first.py
 dev/migrations.py
 dev/pair.py
+dev/records.py
+dev/score.py
 dev/soak.py
 dev/up.py
 dev/update.py
@@ -378,6 +380,7 @@ tests/test_deployments.py
 tests/test_fallback.py
 tests/test_kubernetes.py
 tests/test_learning.py
+tests/test_new_feature.py
 tests/test_pair.py
 tests/test_privacy.py
 tests/test_runbook.py

@@ -121,6 +121,8 @@ class Evaluation(_Part):
     """The same metrics for the fallback of the past rows as the prediction of everything."""
     linear: Linear | None = None
     """None where the pipeline is linear itself, or none can be fitted."""
+    importance: dict[str, Interval] = {}
+    """Of each feature: by how much the loss is larger where its values are shuffled."""
     slices: list[Slice]
     columns: list[str]
     """By which rows are told apart in the file of losses."""

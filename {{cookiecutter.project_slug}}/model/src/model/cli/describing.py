@@ -64,6 +64,9 @@ def describe(store: Store, manifest: Manifest) -> None:
     if evaluation:
         for name, value in evaluation.metrics.items():
             lines[name] = f"{value:.4g}  (baseline {evaluation.baseline[name]:.4g})"
+        for name, gain in evaluation.importance.items():
+            limits = f"{gain.low:.3g} to {gain.high:.3g}"
+            lines[f"without {name}"] = f"{METRIC} {gain.mean:+.4g}  (95 % interval {limits})"
         for number, each in enumerate(evaluation.candidates, start=1):
             score = "no score" if each.score is None else f"score {each.score:.4g}"
             lines[f"candidate {number}"] = f"{score}  {each.name}"

@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn import metrics
 
 from contract import FEATURES, TARGET, Column
-from model.artifacts.manifest import Candidate, Evaluation, Linear, Observed, Slice
+from model.artifacts.manifest import Candidate, Evaluation, Interval, Linear, Observed, Slice
 from model.columns import text_of, to_arrays, to_values
 from model.engines.predictions import Predictions
+from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError, explained
 from model.training.fitting import REMEDY, fallback_of, fit
 from model.training.history import History
@@ -21,6 +22,8 @@ from model.training.intervals import difference
 from model.training.linear import build_linear, is_linear
 from model.training.losses import COLUMNS, Losses, losses_of, pack
 
+SHUFFLED_ROWS = 2_000
+"""The latest rows, on which it is measured what each feature is worth."""
 SLICES_PER_FEATURE = 20
 SHARES_PER_FEATURE = 100
 
@@ -53,6 +56,7 @@ def judge(
         metrics=found,
         baseline=metrics_of(baseline, later.targets),
         linear=None if is_linear(engine.pipeline) else _linear(past, later, losses),
+        importance=_importance(engine, later, losses),
         slices=_slices(predictions, later),
         columns=COLUMNS,
     )
@@ -67,6 +71,22 @@ def _linear(past: History, later: History, losses: Losses) -> Linear | None:
         gain = difference(losses_of(predictions, later.targets), losses)
         return Linear(metrics=metrics_of(predictions, later.targets), gain=gain)
     return None
+
+
+def _importance(engine: SklearnEngine, later: History, losses: Losses) -> dict[str, Interval]:
+    """By how much the loss grows where the values of a feature are shuffled among the rows.
+
+    Source: L. Breiman, "Random forests", 2001.
+    """
+    rows = np.arange(max(len(later) - SHUFFLED_ROWS, 0), len(later))
+    part, order = later.part(rows), np.random.default_rng(0).permutation(len(rows))
+    arrays, found = to_arrays(part.columns), {}
+    with suppress(Exception):  # no row has these values together: a pipeline may refuse them
+        for name in arrays:
+            predictions = engine.predict({**arrays, name: arrays[name][order]})
+            if gain := difference(losses_of(predictions, part.targets), losses[rows]):
+                found[name] = gain
+    return found
 
 
 def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]:

@@ -43,17 +43,17 @@ class Errors(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The errors where a feature has one value: all, week by week, and at training."""
+    """The errors where a feature has one value: now, week by week, and at training."""
 
     name: str
-    all: Sums
+    now: Sums
     weeks: list[Point]
     trained: float | None
 
     @property
     def worse(self) -> str:
         """See `worse`."""
-        return worse(self.all.interval, self.trained)
+        return worse(self.now.interval, self.trained)
 
 
 def traffic(daily: Iterable[Day], days: Sequence[str]) -> list[list[int]]:
@@ -73,25 +73,26 @@ def errors(daily: Iterable[Day], days: Sequence[str]) -> list[Errors]:
     return [Errors(*of, [Sums.of(found[of].get(day, ())) for day in days]) for of in order]
 
 
-def latest_error(daily: Iterable[Day], days: Sequence[str]) -> Sums:
-    """The errors of the model in the last week of which enough are known."""
+def weekly(daily: Iterable[Day], days: Sequence[str], version: str | None) -> list[Sums]:
+    """The errors of the model, week by week: of this version, or of any if that is not known."""
     weeks: list[list[Sums]] = [[] for _ in range(WEEKS)]
-    for day, who, _, _, sums in daily:
-        weeks[days.index(day) // 7] += [sums] * (who == "model")
-    return next((of for of in map(Sums.of, reversed(weeks)) if of.known >= FEW), Sums())
+    for day, who, by, _, sums in daily:
+        weeks[days.index(day) // 7] += [sums] * (who == "model" and version in (None, by))
+    return [*map(Sums.of, weeks)]
 
 
-def slices(groups: Groups, judged: Iterable[Mapping[str, Any]]) -> list[Slice]:
-    """The slices of which enough is known, those of most rows first."""
+def slices(groups: Groups, judged: Iterable[Mapping[str, Any]], week: int) -> list[Slice]:
+    """The slices of which enough is known in this week, those of most rows first."""
     trained = {(s["feature"], text_of(s["value"])): error_of(s["metrics"]) for s in judged}
     found = [
-        Slice(f"{name} {value}", Sums.of(weeks.values()), points, trained.get((name, value)))
+        Slice(f"{name} {value}", weeks[week], points, trained.get((name, value)))
         for name in SLICED
-        for value, weeks in groups.get(name, {}).items()
-        for points in [[weeks.get(week, Sums()).interval for week in range(WEEKS)]]
+        for value, known in groups.get(name, {}).items()
+        for weeks in [[known.get(week, Sums()) for week in range(WEEKS)]]
+        for points in [[of.interval for of in weeks]]
     ]
-    enough = [each for each in found if each.all.known >= FEW]
-    return sorted(enough, key=lambda each: (-each.all.known, each.name))
+    enough = [each for each in found if each.now.known >= FEW]
+    return sorted(enough, key=lambda each: (-each.now.known, each.name))
 
 
 def calibration(bins: Iterable[tuple[float, Sums]]) -> list[tuple[float, float, float, float]]:

@@ -49,9 +49,20 @@ class Findings:
         return [*map(sum, zip([0, 0, 0], *self.traffic[-7:], strict=True))]
 
     @cached_property
+    def week(self) -> int:
+        """The last one in which enough errors of the current version are known, or the last."""
+        known = [of.known >= facts.FEW for of in self._weekly]
+        return max((at for at, enough in enumerate(known) if enough), default=-1)
+
+    @cached_property
+    def _weekly(self) -> list[Sums]:
+        return facts.weekly(self.daily, self.days, self.versions.current)
+
+    @property
     def error(self) -> Sums:
-        """The errors of the model in the last week of which enough are known."""
-        return facts.latest_error(self.daily, self.days)
+        """The errors of the current version in that week; none where too few are known."""
+        found = self._weekly[self.week]
+        return found if found.known >= facts.FEW else Sums()
 
     @property
     def trained(self) -> float | None:
@@ -84,8 +95,8 @@ class Findings:
 
     @cached_property
     def slices(self) -> list[facts.Slice]:
-        """The slices of which enough is known, those of most rows first."""
-        return facts.slices(self.groups, self.current.judged.slices)
+        """The slices of which enough is known in that week, those of most rows first."""
+        return facts.slices(self.groups, self.current.judged.slices, self.week)
 
     @property
     def latency(self) -> list[float | None]:
@@ -118,7 +129,7 @@ def look(connection: sa.Connection, versions: Versions | None, as_of: datetime) 
     """
     queries, versions = Queries(connection), versions or Versions()
     current = versions.get(versions.current)
-    groups = queries.groups(edges_of(current))
+    groups = queries.groups(edges_of(current), versions.current)
     return Findings(
         as_of=as_of,
         versions=versions,

@@ -102,7 +102,9 @@ class Queries:
         found = self._execute(sa.select(*by, *_sums(r.error)).group_by(*by).order_by(*by))
         return [(day, who, version, at, Sums(*sums)) for day, who, version, at, *sums in found]
 
-    def groups(self, edges: Mapping[str, Sequence[float | str]]) -> Groups:
+    def groups(
+        self, edges: Mapping[str, Sequence[float | str]], version: str | None = None
+    ) -> Groups:
         """By feature, value and week: how often, and the errors of the model.
 
         The value `""` stands for any value, and the feature `""` for all rows.
@@ -110,6 +112,7 @@ class Queries:
         Args:
             edges: of bins, for the features that have some: numbers, or moments as ISO 8601. In
                 the place of their values stand the numbers of bins.
+            version: whose errors; of any by default.
         """
         r = self._rows.c
         whose = r.served_by != SHADOW, r.id > self._last - MOST_VALUES // len(FEATURES)
@@ -120,11 +123,14 @@ class Queries:
             for name, by in edges.items()
         ]
         by = (each.c.key, (sa.case(*bins, else_=text) if bins else text).label("value"), r.week)
+        own = r.served_by == "model"
+        if version:
+            own &= r.model_version == version
         present = sa.func.sum(sa.func.count()).over(partition_by=(each.c.key, r.week))
         rows = sa.select(r.week, sa.func.count()).where(*whose).group_by(r.week)
         found: Groups = {"": {"": {week: Sums(count) for week, count in self._execute(rows)}}}
         for name, value, week, count, *sums in self._execute(
-            sa.select(*by, present, *_sums(sa.case((r.served_by == "model", r.error))))
+            sa.select(*by, present, *_sums(sa.case((own, r.error))))
             .select_from(self._rows.join(each, sa.true()))
             .where(*whose, each.c.value.is_not(None))
             .group_by(*by)
