@@ -91,7 +91,7 @@ class Metrics(Collector):
         )
         self._error = Gauge(
             "prediction_error",
-            "Error of the current version: at training, and with an interval in the last week known",
+            "Error of the current version: at training, and with its interval in the last week",
             ["of"],
             multiprocess_mode="mostrecent",
             registry=registry,
