@@ -163,6 +163,7 @@ docs/adr/0045-retraining.md
 docs/adr/0046-the-report.md
 docs/adr/0047-explaining-one-prediction.md
 docs/adr/0048-contracts-expand-and-contract.md
+docs/adr/0049-the-ml-test-score.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/report.webp
