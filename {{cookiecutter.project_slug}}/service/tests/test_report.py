@@ -104,12 +104,16 @@ def page_of(
         session.query(Prediction).delete()
         for number, each in enumerate(reversed(rows), 1):
             session.add(Prediction(id=number, **each))
-    return render_page(service.database, versions)
+    return render_page(service, versions)
 
 
-def render_page(database: Database, versions: Versions | None) -> str:
-    with snapshot(database) as connection:
-        return render(look(connection, versions, LAST), 250.0)
+def render_page(service: Service, versions: Versions | None) -> str:
+    database = Database(service.url, limited=False)  # as the command has it
+    try:
+        with snapshot(database) as connection:
+            return render(look(connection, versions, LAST), 250.0)
+    finally:
+        database.engine.dispose()
 
 
 class Text(HTMLParser):
@@ -154,7 +158,7 @@ def test_the_page_tells_what_was_predicted_and_how_it_turned_out(service: Servic
         assert f"{name} {'true' if sliced[name] == 'bool' else 'a'} 55 " in text
     assert "Differs in the last week by more than noise: none." in text
     assert f"2026-11-01 09:30 {VERSION} {HOSTILE} error 0.5, objections late; large" in text
-    assert page == render_page(service.database, VERSIONS)
+    assert page == render_page(service, VERSIONS)
     assert len(page.encode()) < 2**20
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.database import Database
 from service.metrics import Metrics
-from service.report.findings import look
+from service.report.findings import Findings, look
 from service.report.page import render
 from service.report.versions import Versions
 from service.tables import now
@@ -46,17 +46,18 @@ class LiveReport:
     ) -> None:
         self._database = Database(url, limited=False)
         self._versions, self._deadline_ms, self._metrics = versions, deadline_ms, metrics
-        self._made, self._took, self._page = float("-inf"), 0.0, ""
+        self._made, self._took = float("-inf"), 0.0
+        self._found: Findings | None = None
         self._turn = Lock()
 
     def html(self) -> str:
-        """The page; the last one while another is made, and "" while the first one is.
+        """The page of what was found last; "" while somebody else looks for the first time.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database cannot be used.
         """
         self.refresh(KEPT_SECONDS)
-        return self._page
+        return render(self._found, self._deadline_ms) if self._found else ""
 
     def start(self) -> None:
         """Keep the metrics up to date; in the process that serves."""
@@ -72,7 +73,7 @@ class LiveReport:
                 log.warning("neither drift nor error can be told", fault=f"{error!s:.200}")
 
     def refresh(self, older: float = 0.0) -> None:
-        """Make page and metrics anew, if they are older than so many seconds.
+        """Look anew, if what was found is older than so many seconds.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: when the database cannot be used.
@@ -82,9 +83,8 @@ class LiveReport:
                 start = monotonic()
                 versions = self._versions()  # nothing in the database waits for the model
                 with snapshot(self._database) as connection:
-                    found = look(connection, versions, now())
-                self._metrics.found(found.drifts, found.errors)
-                self._page = render(found, self._deadline_ms)
+                    self._found = look(connection, versions, now())
+                self._metrics.found(self._found.drifts, self._found.errors)
                 self._made = monotonic()
                 self._took = self._made - start
             finally:
