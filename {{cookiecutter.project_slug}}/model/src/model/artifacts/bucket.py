@@ -44,7 +44,6 @@ class Bucket(Store):
             # The library itself reads this variable only where no other option is given.
             options: Any = {**LIMITS, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"}
             self._objects: Any = from_url(url, client_options=options, retry_config=RETRIES)
-        self._log = _LogObject(self._objects, url)
 
     def folder(self, version: str | None = None) -> Path:
         """See `Store.folder`; the version is fetched unless that was done before."""
@@ -53,6 +52,27 @@ class Bucket(Store):
             with suppress(FileNotFoundError):
                 super()._place(version, self._fetch(version), check_whole)
         return super().folder(version)
+
+    def history(self) -> list[Entry]:
+        """See `Store.history`."""
+        return self._read_log()[0]
+
+    def _append(self, entry: Entry) -> None:
+        entries, content, tag = self._read_log()
+        check_next(entries, entry)
+        with _explained(self.name):
+            try:
+                mode: Any = {"e_tag": tag} if tag else "create"
+                obstore.put(self._objects, LOG_FILE, content + entry.line(), mode=mode)
+            except (AlreadyExistsError, PreconditionError):
+                if self.history()[-1:] != [entry]:  # or only the answer was lost
+                    self._append(entry)
+
+    def _read_log(self) -> tuple[list[Entry], bytes, str]:
+        content, tag = b"", ""
+        with suppress(FileNotFoundError):
+            content, tag = self._get(LOG_FILE)
+        return parse(content, f"{self.name}/{LOG_FILE}"), content, tag
 
     def _names(self) -> list[str]:
         with _explained(self.name):
@@ -72,45 +92,17 @@ class Bucket(Store):
                 super()._place(version, self._fetch(version), check)
 
     def _fetch(self, version: str) -> dict[str, bytes]:
-        archive, _ = _get(self._objects, f"{version}.tar", self.name)
+        archive, _ = self._get(f"{version}.tar")
         return _unpacked(archive, f"{self.name}/{version}.tar")
+
+    def _get(self, name: str) -> tuple[bytes, str]:
+        """The content of an object, and its tag; raises FileNotFoundError, or ModelError."""
+        with _explained(self.name):
+            found = obstore.get(self._objects, name)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
 
     def _share(self, path: Path) -> None:
         """What is kept here is for nobody else."""
-
-
-class _LogObject:
-    """The log of a store that is a bucket."""
-
-    def __init__(self, objects: Any, name: str) -> None:
-        self._objects, self._name = objects, name
-
-    def read(self) -> list[Entry]:
-        return self._read()[0]
-
-    def append(self, entry: Entry) -> None:
-        entries, content, tag = self._read()
-        check_next(entries, entry)
-        with _explained(self._name):
-            try:
-                mode: Any = {"e_tag": tag} if tag else "create"
-                obstore.put(self._objects, LOG_FILE, content + entry.line(), mode=mode)
-            except (AlreadyExistsError, PreconditionError):
-                if self.read()[-1:] != [entry]:  # or it was written, and only the answer was lost
-                    self.append(entry)
-
-    def _read(self) -> tuple[list[Entry], bytes, str]:
-        content, tag = b"", ""
-        with suppress(FileNotFoundError):
-            content, tag = _get(self._objects, LOG_FILE, self._name)
-        return parse(content, f"{self._name}/{LOG_FILE}"), content, tag
-
-
-def _get(objects: Any, name: str, where: str) -> tuple[bytes, str]:
-    """The content of an object, and its tag; raises FileNotFoundError, or ModelError."""
-    with _explained(where):
-        found = obstore.get(objects, name)
-        return bytes(found.bytes()), found.meta["e_tag"] or ""
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.artifacts.files import read_private
 from model.artifacts.manifest import REMEDY
 from model.errors import ModelError, explained
 
@@ -74,29 +73,17 @@ def version_before(entries: Sequence[Entry]) -> str | None:
     return promoted[-2] if len(promoted) > 1 else None
 
 
-class LogFile:
-    """The log of a store that is a folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> list[Entry]:
-        """The entries, oldest first; raises ModelError if they cannot be read."""
-        if not self.path.exists():
-            return []
-        return parse(read_private(self.path), self.path)
-
-    def append(self, entry: Entry) -> None:
-        """Add an entry for good; raises ModelError if another one came first."""
-        with (
-            explained(self.path),
-            open(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
-        ):
-            fcntl.flock(file, fcntl.LOCK_EX)
-            content = file.read()
-            check_next(parse(content, self.path), entry)
-            end = content.rfind(b"\n") + 1
-            file.truncate(end)  # of a process that was killed as it wrote
-            file.seek(end)
-            file.write(entry.line())
-            os.fsync(file)
+def append(path: Path, entry: Entry) -> None:
+    """Add an entry to a file for good; raises ModelError if another one came first."""
+    with (
+        explained(path),
+        open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
+    ):
+        fcntl.flock(file, fcntl.LOCK_EX)
+        content = file.read()
+        check_next(parse(content, path), entry)
+        end = content.rfind(b"\n") + 1
+        file.truncate(end)  # of a process that was killed as it wrote
+        file.seek(end)
+        file.write(entry.line())
+        os.fsync(file)

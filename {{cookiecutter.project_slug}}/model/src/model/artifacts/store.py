@@ -11,10 +11,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from model.artifacts.files import read_private
-from model.artifacts.log import LOG_FILE, Entry, LogFile
+from model.artifacts.log import LOG_FILE, Entry, append, parse
 from model.artifacts.manifest import MANIFEST_FILE, VERSION, Manifest
 from model.artifacts.verification import (
     DIGEST_FILE,
@@ -29,16 +29,6 @@ from model.errors import ModelError, explained
 REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
-class Log(Protocol):
-    """The log of a store, wherever that is."""
-
-    def read(self) -> list[Entry]:
-        """The entries, oldest first; raises ModelError if they cannot be read."""
-
-    def append(self, entry: Entry) -> None:
-        """Add an entry for good; raises ModelError if another one came first."""
-
-
 class Store:
     """The versions in a folder, which is made when the first one is added.
 
@@ -49,7 +39,6 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
-        self._log: Log = LogFile(path / LOG_FILE)
 
     def versions(self) -> tuple[list[Manifest], list[ModelError]]:
         """Every version's manifest, oldest first; and what is wrong with those that have none."""
@@ -83,7 +72,8 @@ class Store:
 
     def history(self) -> list[Entry]:
         """Which version was current when, oldest first; raises ModelError if it is damaged."""
-        return self._log.read()
+        path = self.path / LOG_FILE
+        return parse(read_private(path), path) if path.exists() else []
 
     def current(self) -> str:
         """The version that is to be served; raises ModelError if none was ever promoted."""
@@ -101,16 +91,6 @@ class Store:
     def read(self, version: str | None = None) -> Manifest:
         """The manifest of a version, by default of the current one."""
         return read_manifest(self.folder(version))
-
-    def current_manifest(self, keys: Sequence[Path] = ()) -> Manifest | None:
-        """The current version's manifest, None if there is none to be read.
-
-        Args:
-            keys: as `read_manifest` has them.
-        """
-        with suppress(ModelError):
-            return read_manifest(self.folder(), keys)
-        return None
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
@@ -191,7 +171,11 @@ class Store:
             reason=reason,
             evidence=evidence,
         )
-        self._log.append(entry)
+        self._append(entry)
+
+    def _append(self, entry: Entry) -> None:
+        """Add an entry to the log for good; raises ModelError if another one came first."""
+        append(self.path / LOG_FILE, entry)
         self._share(self.path / LOG_FILE)
 
     def _names(self) -> list[str]:
