@@ -2,9 +2,10 @@
 
 import os
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SERVE = """
 import sys
@@ -18,11 +19,18 @@ URL = "s3://bucket/models"
 
 
 def call(url: str, content: bytes | None = None, method: str = "GET") -> bytes:
-    """What the server answers, which asks for some signature and checks none."""
-    headers = {"Authorization": "AWS any:any"}
+    """What the server answers, which asks for some signature and checks none.
+
+    It fails now and then, with 500, while somebody else replaces what is read: it is asked again.
+    """
+    # Of the type that urllib gives content by itself, the server keeps none.
+    headers = {"Authorization": "AWS any:any", "Content-Type": "application/octet-stream"}
     request = urllib.request.Request(url, content, headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return bytes(response.read())
+    for _ in range(5):
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=30) as found:
+            return bytes(found.read())
+    with urllib.request.urlopen(request, timeout=30) as found:
+        return bytes(found.read())
 
 
 @contextmanager

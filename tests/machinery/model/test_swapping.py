@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from bucket_server import URL, bucket_server
+from bucket_server import URL, bucket_server, call
 from conftest import REQUEST, make_history, train
 from support import AUTHORIZATION, BODY, Connection, Server, connected, eventually, serving
 
@@ -209,6 +209,23 @@ def test_a_bucket_is_followed(tmp_path: Path) -> None:
                     store.promote(version)
                     assert eventually(lambda wanted=version: load.serves(wanted)), load.latest
             assert not load.faults, load.faults[:3]
+
+
+def test_what_a_bucket_does_not_give_is_told_and_served_once_it_does(tmp_path: Path) -> None:
+    with in_a_bucket(tmp_path) as (store, environment):
+        version = other_of(store)
+        archive = f"{environment['AWS_ENDPOINT_URL']}/bucket/models/swap/{version}.tar"
+        whole = call(archive)
+        call(archive, b"damaged", "PUT")
+        given = {**environment, "MODEL_STORE": store.name, "MODEL_CACHE": str(tmp_path / "own")}
+        tolerated = ("may be out of date", "no reload")
+        with serving(store, tmp_path, tolerated=tolerated, settings=given) as server:
+            store.promote(version)
+            assert eventually(lambda: metric(server, "model_reload_failing") == 1)
+            with Load(server, answers_of(store)) as load:
+                call(archive, whole, "PUT")
+                assert eventually(lambda: load.serves(version))
+            assert metric(server, "model_reload_failing") == 0
 
 
 def test_a_model_in_process_follows_too(store: Store) -> None:

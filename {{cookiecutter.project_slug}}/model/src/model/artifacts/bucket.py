@@ -9,7 +9,6 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,11 @@ class Bucket(Store):
 
     Args:
         url: of the bucket, with a prefix if need be.
-        cache: a folder for those versions that were needed.
+        folder: for those versions that were needed.
     """
 
-    def __init__(self, url: str, cache: Path) -> None:
-        super().__init__(cache / sha256(url.encode()).hexdigest()[:16])
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__(folder)
         self.name = url
         with _explained(url):
             # The library itself reads this variable only where no other option is given.

@@ -52,9 +52,14 @@ def parse(content: bytes, where: object) -> list[Entry]:
         return [Entry.model_validate_json(line) for line in content.split(b"\n")[:-1]]
 
 
+def current_of(entries: Sequence[Entry]) -> str | None:
+    """The version that is current after these entries; None before the first."""
+    return entries[-1].to if entries else None
+
+
 def check_next(entries: Sequence[Entry], new: Entry) -> None:
     """Raise ModelError unless the entry begins with the version that is current."""
-    current = entries[-1].to if entries else None
+    current = current_of(entries)
     if current != new.previous:
         last = f"{entries[-1].who} made {current} the current version" if entries else "none is"
         raise ModelError(f"{new.to} is not current: meanwhile {last}; look, and promote again")

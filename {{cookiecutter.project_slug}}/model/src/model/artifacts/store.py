@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model.artifacts.files import read_private
-from model.artifacts.log import LOG_FILE, Entry, append, parse
+from model.artifacts.log import LOG_FILE, Entry, append, current_of, parse
 from model.artifacts.manifest import MANIFEST_FILE, VERSION, Manifest
 from model.artifacts.verification import (
     DIGEST_FILE,
@@ -58,7 +58,7 @@ class Store:
         the current one alone, or hundreds of versions would take megabytes.
         """
         log = self.history()
-        current = log[-1].to if log else None
+        current = current_of(log)
         past: Any = {"self_test": True, "packages": True}
         own, past = past, past | {"observed": True, "evaluation": {"slices"}}
         return {
@@ -77,8 +77,8 @@ class Store:
 
     def current(self) -> str:
         """The version that is to be served; raises ModelError if none was ever promoted."""
-        if entries := self.history():
-            return entries[-1].to
+        if current := current_of(self.history()):
+            return current
         raise ModelError(f"{self.name}: no current version; {REMEDY}")
 
     def folder(self, version: str | None = None) -> Path:
@@ -94,7 +94,7 @@ class Store:
 
     def is_current(self, manifest: Manifest) -> bool:
         """Whether this version is the current one."""
-        return [manifest.version] == [each.to for each in self.history()[-1:]]
+        return manifest.version == current_of(self.history())
 
     def add(
         self,
@@ -161,12 +161,11 @@ class Store:
         """
         self.folder(version)
         entries = self.history() if over is None else over
-        previous = entries[-1].to if entries else None
         entry = Entry(
             time=datetime.now(UTC),
             who=_user(),
             action=action,
-            previous=previous,
+            previous=current_of(entries),
             to=version,
             reason=reason,
             evidence=evidence,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from model.artifacts.log import Entry, current_at
+from model.artifacts.log import Entry, current_at, current_of
 from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
@@ -38,9 +38,8 @@ def versions(as_json: bool, data: Path | None) -> None:
         click.echo(json.dumps(known))
         return
     (manifests, faults), log = store.versions(), store.history()
-    current = log[-1].to if log else None
     for manifest in manifests:
-        click.echo(f"{'*' if manifest.version == current else ' '} {_line(manifest, log)}")
+        click.echo(f"{'*' if manifest.version == current_of(log) else ' '} {_line(manifest, log)}")
     for fault in faults:
         click.echo(f"model: {fault}", err=True)
 

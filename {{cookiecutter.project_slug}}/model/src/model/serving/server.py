@@ -18,7 +18,7 @@ from model.engines.loading import Model, engine_type, log_version
 from model.errors import ModelError
 from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
-from model.serving.following import Following, wait_for_first
+from model.serving.following import Following
 from model.serving.master import Master
 from model.serving.metrics import Metrics, forget, reload_failing, share
 from model.serving.unix import private_socket, wait_for_orphans
@@ -83,7 +83,6 @@ class Server(BaseApplication):  # type: ignore[misc]
         self.tls = tls_of(settings)
         self.users = {os.geteuid(), *settings.model_peers}
         self._bind = settings.bind
-        wait_for_first(settings)
         self.following = Following(settings)
         self.artifact = self._verify()
         if self._bind.startswith("unix:"):
@@ -144,7 +143,6 @@ class Server(BaseApplication):  # type: ignore[misc]
     def follow(self) -> bool:
         """Whether the next workers are to serve another version, which has become current."""
         served = self.artifact.manifest.version
-        self.following.follow_bucket(served)
         promoted = self.following.promoted()
         if promoted == served:
             self._failing.set(0)
