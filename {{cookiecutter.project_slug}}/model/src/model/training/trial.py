@@ -30,6 +30,7 @@ STOP_SECONDS = 10
 CALLS = 200
 """Requests of one row, of which the median time counts."""
 SERVE = "from model.cli import main; main()"
+INFER = f"/v2/models/{MODEL_NAME}/infer"
 
 
 @dataclass(frozen=True)
@@ -79,47 +80,46 @@ class _Server:
             "LOG_FORMAT": "json",
         }
         with (self._work / "log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this very program
+            process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-c", SERVE, "serve"],
                 cwd=self._work,  # where no `.env` is
                 env={**others, **own},
                 stdout=log,
                 stderr=log,
             )
-        stack.callback(self._stop)
+        self._process = stack.enter_context(process)  # which waits for its end
+        stack.callback(process.terminate)
         self._connection = stack.enter_context(self._connected())
 
     def test(self) -> None:
         """Raise ModelError unless it passes its self-test."""
         test = self._manifest.self_test
-        columns = zip(*test.columns.values(), strict=True)
-        rows = [Features(**dict(zip(test.columns, row, strict=True))) for row in columns]
-        answer = json.loads(self._ask("POST", "/infer", json.dumps({"inputs": inputs_of(rows)})))
-        predictions = [each.model_dump() for each in predictions_of(answer)]
+        rows = [Features(**row) for row in json.loads(test.message())["rows"]]
+        answer = self._ask(INFER, json.dumps({"inputs": inputs_of(rows)}))
+        predictions = [each.model_dump() for each in predictions_of(json.loads(answer))]
         try:
             check_predictions(predictions, test.predictions)
         except ValueError as error:
             raise ModelError(f"its server fails the self-test: {error}") from None
-        first = inputs_of(rows[:1])
-        self._body = json.dumps({"inputs": first})
+        self._row = json.dumps({"inputs": inputs_of(rows[:1])})
 
     def time(self) -> float:
         """Seconds that a request of one row takes."""
         start = perf_counter()
-        self._ask("POST", "/infer", self._body)
+        self._ask(INFER, self._row)
         return perf_counter() - start
 
     def memory(self) -> float:
         """Bytes of its processes, as it tells itself."""
-        lines = self._ask("GET", "", path="/metrics").decode().splitlines()
+        lines = self._ask("/metrics").decode().splitlines()
         (line,) = (each for each in lines if each.startswith("process_resident_memory_bytes"))
         return float(line.rpartition(" ")[2])
 
-    def _ask(self, method: str, what: str, body: str | None = None, path: str = "") -> bytes:
+    def _ask(self, path: str, body: str | None = None) -> bytes:
+        """What it answers; raises ModelError if that is not what was asked for."""
         headers = {"Authorization": f"Bearer {self._token}"}
-        where = path or f"/v2/models/{MODEL_NAME}{what}"
         try:
-            self._connection.request(method, where, body, headers)
+            self._connection.request("POST" if body else "GET", path, body, headers)
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, HTTPException) as error:
@@ -155,11 +155,3 @@ class _Server:
                 if (entry := json.loads(line))["level"] == "error":
                     return str(entry["event"])
         return ""
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
