@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ from model.training.history import History
 from model.training.intervals import difference
 from model.training.linear import build_linear, is_linear
 from model.training.losses import COLUMNS, Losses, losses_of, pack
+from model.training.splitting import Rows
 
 SHUFFLED_ROWS = 2_000
 """The latest rows, on which it is measured what each feature is worth."""
@@ -119,16 +120,25 @@ def metrics_of(predictions: Predictions, targets: list[Any]) -> dict[str, float]
 
 def _slices(predictions: Predictions, rows: History) -> list[Slice]:
     slices: list[Slice] = []
+    for name, value, chosen in slices_of(rows, SLICES_PER_FEATURE):
+        found = metrics_of(predictions.part(chosen), [rows.targets[row] for row in chosen])
+        slices.append(Slice(feature=name, value=value, rows=len(chosen), metrics=found))
+    return slices
+
+
+def slices_of(rows: History, most: int | None = None) -> Iterator[tuple[str, Any, Rows]]:
+    """Features that are booleans or categories, with each value and the rows that have it.
+
+    Args:
+        rows: of which.
+        most: of a feature, how many values at most, those that are most frequent.
+    """
     for column in (each for each in FEATURES if each.kind in ("bool", "category")):
         values = np.array(to_values(rows.columns[column.name], column), object)
         codes, known = pd.factorize(values, use_na_sentinel=False)
-        for code, count in Counter(codes.tolist()).most_common(SLICES_PER_FEATURE):
-            chosen = np.flatnonzero(codes == code)
-            targets = [rows.targets[row] for row in chosen]
-            found = metrics_of(predictions.part(chosen), targets)
+        for code, _ in Counter(codes.tolist()).most_common(most):
             value = None if known[code] != known[code] else known[code]
-            slices.append(Slice(feature=column.name, value=value, rows=count, metrics=found))
-    return slices
+            yield column.name, value, np.flatnonzero(codes == code)
 
 
 def observe(history: History) -> dict[str, Observed]:

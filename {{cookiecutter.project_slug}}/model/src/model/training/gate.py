@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from contract import FEATURES
 from model import limits
 from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.store import Store
 from model.artifacts.verification import VerifiedArtifact, check_whole, verify
-from model.columns import text_of, to_arrays, to_values
+from model.columns import text_of, to_arrays
 from model.compiling.parity import Mismatch, prove
 from model.engines.loading import Model, engine_type
 from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError, explained
 from model.settings import Settings
+from model.training.evaluation import slices_of
 from model.training.history import History
 from model.training.intervals import difference
 from model.training.losses import Losses, unseen_losses
@@ -143,20 +143,15 @@ def quality(
 
 def _slices(rows: History, ours: Losses, theirs: Losses) -> Iterator[str]:
     """Nowhere may it be much worse than the current version."""
-    slices = []
-    for column in (each for each in FEATURES if each.kind in ("bool", "category")):
-        values = np.array([text_of(it) for it in to_values(rows.columns[column.name], column)])
-        for value in sorted({*values.tolist()}):
-            chosen = np.flatnonzero(values == value)
-            if len(chosen) >= limits.SLICE_ROWS:
-                slices.append((column.name, value, chosen))
+    slices = [each for each in slices_of(rows) if len(each[2]) >= limits.SLICE_ROWS]
     for name, value, chosen in slices:
         level = 1 - 0.05 / len(slices)  # of all of them together 0.95
         found = difference(ours[chosen], theirs[chosen], level=level)
         bar = float(theirs[chosen].mean())
         if found and found.low > limits.SLICE * bar:
+            where = f"{name} is {text_of(value) or 'missing'}, {len(chosen)} rows"
             fault = f"{METRIC} {bar + found.mean:.6g} after {bar:.6g}"
-            yield f"it is worse where {name} is {value or 'missing'}, {len(chosen)} rows: {fault}"
+            yield f"it is worse where {where}: {fault}"
 
 
 def _serve(
