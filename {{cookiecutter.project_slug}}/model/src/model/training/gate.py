@@ -4,6 +4,7 @@ Its limits are in `model.limits`.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,11 @@ def _serve(
     new: VerifiedArtifact, current: VerifiedArtifact | None, settings: Settings, evidence: Any
 ) -> Iterator[str]:
     """In a real server it has to answer its self-test, quickly, in little memory."""
-    beside = [current.path] if current and _is_served(current, settings) else []
-    trials = try_out([new.path, *beside], settings)
+    folders = [new.path]
+    if current:
+        with suppress(ModelError):  # of what this release cannot serve, such as another contract
+            folders.append(verify(current.path, settings.model_verify_keys).path)
+    trials = try_out(folders, settings)
     for name, ratio, free, unit in (
         ("latency_ms", limits.LATENCY, limits.LATENCY_MS, "ms a request"),
         ("memory_mb", limits.MEMORY, limits.MEMORY_MB, "MB of memory"),
@@ -168,15 +172,6 @@ def _serve(
         evidence[name] = {"new": own, "current": others[0] if others else None}
         if others and own > max(ratio * others[0], others[0] + free):
             yield f"it takes {own:.3g} {unit}, and the current version {others[0]:.3g}"
-
-
-def _is_served(current: VerifiedArtifact, settings: Settings) -> bool:
-    """Whether the current version can be served by this release at all."""
-    try:
-        verify(current.path, settings.model_verify_keys)
-    except ModelError:
-        return False
-    return True
 
 
 def _replay(artifact: VerifiedArtifact, history: History, evidence: Any) -> None:
