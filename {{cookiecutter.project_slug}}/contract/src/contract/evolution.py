@@ -45,7 +45,6 @@ class Terms(NamedTuple):
 
 
 TERMS: TypeAdapter[Terms] = TypeAdapter(Json[Terms])
-NAMES: TypeAdapter[list[str]] = TypeAdapter(Json[list[str]])
 OURS = Terms(
     {each.name: each.kind + "?" * each.optional for each in FEATURES},
     [*Derived.model_fields],
@@ -54,7 +53,7 @@ OURS = Terms(
 """The terms of this release."""
 DISPENSABLE = [each.name for each in FEATURES if each.optional or each.name in OURS.derived]
 """The features that another side need not know."""
-CALLER = {"signature": signature(), "may_ignore": json.dumps(DISPENSABLE)}
+CALLER = {"signature": signature(), "may_ignore": ",".join(DISPENSABLE)}
 """What a request tells of its caller, in `parameters`: plain values, as the protocol has them."""
 
 
@@ -78,14 +77,12 @@ def differences(sender: Terms, receiver: Terms) -> list[str]:
 
 def ignorable(parameters: Mapping[str, Any]) -> Sequence[str] | None:
     """The features that the caller of a request lets us ignore; None if it speaks our contract."""
-    if parameters.get("signature") in (None, signature()):
+    theirs, names = parameters.get("signature"), parameters.get("may_ignore", "")
+    if theirs in (None, signature()):
         return None
-    if not isinstance(parameters["signature"], str):
-        raise ContractError("`parameters.signature` is not a string")
-    try:
-        return NAMES.validate_python(parameters.get("may_ignore", "[]"))
-    except ValidationError:
-        raise ContractError("`parameters.may_ignore` is not a list of names in JSON") from None
+    if not isinstance(theirs, str) or not isinstance(names, str):
+        raise ContractError("`parameters.signature` or `parameters.may_ignore` is not a string")
+    return names.split(",")
 
 
 def _kinds(kinds: Kinds) -> str:
