@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,9 +21,7 @@ def build_linear() -> Pipeline:
     """The pipeline, not fitted."""
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     categories = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=VALUES)
-    columns = ColumnTransformer(
-        [("numbers", numbers, NUMBERS), ("categories", categories, CATEGORIES)]
-    )
+    columns = make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES))
     estimator = Ridge() if TASK == "regression" else LogisticRegression(max_iter=1000)
     return make_pipeline(columns, estimator)
 
