@@ -1,7 +1,6 @@
 """What it costs not to train: how wrong versions of different ages are on the rows of today."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from model.artifacts.store import Store
 from model.artifacts.verification import verify
+from model.engines.loading import Model
 from model.errors import ModelError
 from model.training.history import History
 from model.training.intervals import difference
@@ -22,27 +22,36 @@ ROWS = 2_000
 
 
 def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """The METRIC of each version, oldest first, as the report shows it.
+    """The error of each version, oldest first, as the report shows it.
 
-    A version that cannot be loaded any more, or has learnt from nearly all of the rows, is left
-    out.
+    It is the absolute error, or the share of wrong answers. A version that cannot be loaded any
+    more, or has learnt from nearly all of the rows, is left out.
     """
     latest = history.part(np.arange(max(len(history) - ROWS, 0), len(history)))
     found = []
     for manifest in store.versions()[0][-VERSIONS:]:
-        with suppress(ModelError):
-            losses = unseen_losses(verify(store.folder(manifest.version), keys), latest)
-            losses = losses[np.isfinite(losses)]
-            if interval := difference(losses, np.zeros(len(losses))):
-                age = (datetime.now(UTC) - manifest.created_at).total_seconds() / 86_400
-                found.append(
-                    {
-                        "version": manifest.version,
-                        "age_days": round(age, 1),
-                        "rows": interval.rows,
-                        "error": interval.mean,
-                        "low": max(interval.low, 0.0),
-                        "high": interval.high,
-                    }
-                )
+        try:
+            artifact = verify(store.folder(manifest.version), keys)
+            rows = np.flatnonzero(np.isfinite(unseen_losses(artifact, latest)))
+            if not len(rows):
+                continue
+            part = latest.part(rows)
+            predicted = Model.of(artifact).predict(part.columns).values
+        except ModelError:
+            continue
+        truth = np.array(part.targets, predicted.dtype)
+        is_number = predicted.dtype.kind == "f"
+        errors = np.abs(predicted - truth) if is_number else (predicted != truth).astype(float)
+        if interval := difference(errors, np.zeros(len(errors))):
+            age = (datetime.now(UTC) - manifest.created_at).total_seconds() / 86_400
+            found.append(
+                {
+                    "version": manifest.version,
+                    "age_days": round(age, 1),
+                    "rows": len(rows),
+                    "error": interval.mean,
+                    "low": max(interval.low, 0.0),
+                    "high": interval.high,
+                }
+            )
     return found
