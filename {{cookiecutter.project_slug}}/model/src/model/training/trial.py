@@ -80,15 +80,14 @@ class _Server:
             "LOG_FORMAT": "json",
         }
         with (self._work / "log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - this very program
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-c", SERVE, "serve"],
                 cwd=self._work,  # where no `.env` is
                 env={**others, **own},
                 stdout=log,
                 stderr=log,
             )
-        self._process = stack.enter_context(process)  # which waits for its end
-        stack.callback(process.terminate)
+        stack.callback(self._stop)
         self._connection = stack.enter_context(self._connected())
 
     def test(self) -> None:
@@ -155,3 +154,11 @@ class _Server:
                 if (entry := json.loads(line))["level"] == "error":
                     return str(entry["event"])
         return ""
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
