@@ -28,7 +28,7 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 	.venv/bin/mypy stamping tests tools benchmarks --exclude 'benchmarks/peers|tests/machinery'
 	.venv/bin/zizmor --offline --quiet .github
 
-bench: .venv/ready ## measure this beside the tools that a team would pick instead (half an hour)
+bench: .venv/ready .venv-clients/ready ## measure this beside the tools that a team would pick instead (45 minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
 
 OUT ?= ..

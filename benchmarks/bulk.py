@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paths import BUILD, PROJECT
 from processes import clean, run_command
-from project import MODEL, history, history_predictions, repeated, run_script
+from project import MODEL, history, history_predictions, model_file, repeated, run_script
 from servers import BY_NAME, COMPILED, OURS, STORES, tensors
 from serving import Client, check, started, wait_until_ready
 
@@ -19,7 +19,7 @@ TINY_FILE_ROWS = 10
 
 def measure_bare(seconds: int) -> dict[str, float]:
     """Rows a second of `InferenceSession.run` on arrays in memory."""
-    rate = run_script("onnxruntime_rate.py", COMPILED, f"{BATCH_ROWS}", f"{seconds}")
+    rate = run_script("onnxruntime_rate.py", model_file(COMPILED), f"{BATCH_ROWS}", f"{seconds}")
     return {"rows_per_second": float(rate)}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from results import P50, P50_ALONE, P99, RPS, START, Results, measured, median_of
+from results import P50, P50_ALONE, P99, RPS, START, Results, measured, median_of, spread_of
 from servers import OURS, SKLEARN, UNCOMPILED
 
 
@@ -33,7 +33,7 @@ class Goal:
 
 def goals(results: Results) -> list[Goal]:
     """Every goal whose numbers were measured."""
-    parts = (serving, memory, pair, product, bulk)
+    parts = (serving, memory, pair, product, bulk, swaps)
     return [goal for part in parts for goal in part(results)]
 
 
@@ -126,3 +126,15 @@ def bulk(results: Results) -> Iterator[Goal]:
         if {"bare", way} <= ways.keys():
             share = median_of(ways[way], rate) / median_of(ways["bare"], "rows_per_second")
             yield Goal(f"many rows, {name}: share of bare ONNX Runtime", share, limit)
+
+
+def swaps(results: Results) -> Iterator[Goal]:
+    """What callers notice while the version that is served is changed."""
+    for kind, each in measured(results, "swaps").items():
+        share = median_of(each, "during.p99_ms") / median_of(each, "before.p99_ms")
+        yield Goal(f"swaps, {kind}: p99 during them, over that before", share, at_most=2)
+        what = "seconds until the version before is gone, at most"
+        slowest = spread_of(each, "everywhere_seconds_at_most")["max"]
+        yield Goal(f"swaps, {kind}: {what}", slowest, at_most=2)
+        failed = spread_of(each, "failed")["max"]
+        yield Goal(f"swaps, {kind}: failed requests", failed, at_most=0)

@@ -16,11 +16,16 @@ ERRORS = ("connect", "read", "write", "status", "timeout")
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests are posted, and their bodies."""
+    """Where requests are posted, and their bodies.
+
+    Attributes:
+        socket: the path of a unix socket, in place of the URL's host.
+    """
 
     url: str
     headers: Mapping[str, str]
     bodies: Sequence[bytes]
+    socket: str = ""
 
 
 def wrk_version() -> str:

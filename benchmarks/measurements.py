@@ -14,6 +14,7 @@ from processes import Failed
 from results import full_name, summary
 from servers import BY_NAME, COMPILED, OURS, PRODUCTS, SERVERS, Server
 from serving import measure_server, measure_workers
+from swaps import PERIODS, measure_swaps
 
 Measure = Callable[[], dict[str, Any]]
 MOST_ROUNDS = 3
@@ -25,7 +26,7 @@ class Measurement:
     """One thing to measure.
 
     Attributes:
-        part: where it stands in the results: servers, workers, pair, product or bulk.
+        part: where it stands in the results: servers, workers, pair, product, bulk or swaps.
         about: what stands beside its numbers there, its name first.
         measure: measures it once; raises Failed for a wrong, late or missing response.
         most_rounds: how often it is measured at most.
@@ -123,6 +124,7 @@ def measurements(only: list[str], rounds: int, seconds: int) -> list[Measurement
         ("bulk", "bare"): partial(measure_bare, seconds),
         ("bulk", "file"): measure_file,
         ("bulk", "infer"): partial(measure_infer, seconds),
+        **{("swaps", kind): partial(measure_swaps, kind, seconds) for kind in PERIODS},
     }
     return [
         *servers,

@@ -71,7 +71,7 @@ def history() -> list[Row]:
 @cache
 def history_predictions() -> list[float]:
     """What scikit-learn itself predicts for them, with which every prediction is compared."""
-    return list(run_script("sklearn_predictions.py", SKLEARN))
+    return list(run_script("sklearn_predictions.py", model_file(SKLEARN)))
 
 
 def sample(values: list[T]) -> list[T]:
@@ -84,10 +84,10 @@ def repeated(values: list[T], count: int) -> list[T]:
     return list(islice(cycle(values), count))
 
 
-def run_script(script: str, model: str, *arguments: str) -> Any:
-    """The JSON that a script of project_scripts/ prints about a model and the history."""
+def run_script(script: str, file: Path, *arguments: str) -> Any:
+    """The JSON that a script of project_scripts/ prints about a model's file and the history."""
     command = [MODEL.with_name("python"), BENCHMARKS / "project_scripts" / script]
     without_telemetry = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
     return json.loads(
-        run_command(*command, model_file(model), HISTORY, *arguments, environment=without_telemetry)
+        run_command(*command, file, HISTORY, *arguments, environment=without_telemetry)
     )

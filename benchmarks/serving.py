@@ -4,6 +4,7 @@ import http.client
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -34,6 +35,20 @@ class Running:
     expected: Sequence[float]
 
 
+class SocketConnection(http.client.HTTPConnection):
+    """A connection over a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path, self._timeout = path, timeout
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self._timeout)
+        self.sock.connect(self._path)
+
+
 class Client:
     """Posts one body after another on one connection, opened again where the server closed it."""
 
@@ -41,7 +56,11 @@ class Client:
         url = urlsplit(target.url)
         self._path = url.path
         self._headers = {"Content-Type": "application/json", **target.headers}
-        self._connection = http.client.HTTPConnection(url.netloc, timeout=10)
+        self._connection = (
+            SocketConnection(target.socket, timeout=10)
+            if target.socket
+            else http.client.HTTPConnection(url.netloc, timeout=10)
+        )
         self.close = self._connection.close
 
     def post(self, body: bytes) -> Any:

@@ -125,6 +125,24 @@ def bulk(results: Results) -> str:
     return table(["many rows", "rows/s"], rows)
 
 
+def swaps(results: Results) -> str:
+    """One line for each kind of store."""
+    stretches = ("before", "during", "after")
+    rows = [
+        [
+            f"{kind}, {median_of(each, 'swaps'):.0f} times",
+            *ranges(each, *(f"{stretch}.p99_ms" for stretch in stretches)),
+            *medians(each, *(f"{it}.p50_ms" for it in stretches)),
+            *medians(each, *(f"{it}.max_ms" for it in stretches)),
+            *medians(each, "everywhere_seconds", "everywhere_seconds_at_most", "failed"),
+        ]
+        for kind, each in measured(results, "swaps").items()
+    ]
+    head = ["swaps in a", "p99 ms before", "during", "after", "p50 ms before", "during"]
+    head += ["after", "longest ms before", "during", "after", "everywhere after s", "at most"]
+    return table([*head, "failed"], rows)
+
+
 def goals_met(results: Results) -> str:
     """One line for each goal."""
     rows = []
@@ -138,5 +156,5 @@ def goals_met(results: Results) -> str:
 
 def report(results: Results) -> str:
     """Every table that has a line."""
-    tables = [part(results) for part in (servers, workers, pair, product, bulk, goals_met)]
+    tables = [part(results) for part in (servers, workers, pair, product, bulk, swaps, goals_met)]
     return "\n\n".join(each for each in tables if each.count("\n") > 1)

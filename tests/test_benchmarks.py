@@ -4,9 +4,12 @@ import copy
 import json
 import re
 import signal
+import socket
+import time
 import xml.etree.ElementTree as ET
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import chart
@@ -16,6 +19,8 @@ import processes
 import publish
 import pytest
 import serving
+import steady
+import swaps
 import tables
 from goals import goals
 from measurements import Measurement
@@ -138,6 +143,22 @@ RESULTS: dict[str, Any] = {
         },
         {"name": "infer", "summary": {"rows_per_second": spread(90_000)}},
     ],
+    "swaps": [
+        {
+            "name": "folder",
+            "summary": {
+                **{
+                    stretch: {"p50_ms": spread(1), "p99_ms": spread(p99), "max_ms": spread(50)}
+                    for stretch, p99 in (("before", 4), ("during", 10), ("after", 4))
+                },
+                "swaps": spread(40),
+                "everywhere_seconds": spread(0.3),
+                "everywhere_seconds_at_most": spread(0.5),
+                "failed": spread(0),
+            },
+        },
+        {"name": "bucket", "error": "not served everywhere"},
+    ],
 }
 
 
@@ -168,6 +189,9 @@ def test_goals_compare_with_the_best_peer() -> None:
         "many rows, file: share of bare ONNX Runtime": (0.5, False),
         "many rows, file with start: share of bare ONNX Runtime": (0.4, None),
         "many rows, infer: share of bare ONNX Runtime": (0.45, True),
+        "swaps, folder: p99 during them, over that before": (2.5, False),
+        "swaps, folder: seconds until the version before is gone, at most": (0.55, True),
+        "swaps, folder: failed requests": (0, True),
     }
     assert {name: met for name, (_, met) in found.items()} == {
         name: met for name, (_, met) in expected.items()
@@ -192,10 +216,10 @@ def test_a_part_of_a_run_has_only_the_goals_that_it_measured() -> None:
 
 
 def test_a_part_of_a_run_has_only_the_tables_that_it_measured() -> None:
-    report = tables.report({part: RESULTS[part] for part in ("product", "bulk")})
+    report = tables.report({part: RESULTS[part] for part in ("product", "bulk", "swaps")})
 
     heads = [each.split("|")[1].strip() for each in report.split("\n\n")]
-    assert heads == ["POST /orders", "many rows", "goal"]
+    assert heads == ["POST /orders", "many rows", "swaps in a", "goal"]
 
 
 def test_a_missed_goal_is_reported() -> None:
@@ -335,6 +359,72 @@ def test_expected_predictions_are_computed_before_the_server_starts(
     with serving.started(BY_NAME[OURS]) as server:
         assert server.expected == [1.0] * 256
     assert order == ["predictions", "start"]
+
+
+def answer(due: float, seconds: float, version: str) -> steady.Answer:
+    return steady.Answer(due, seconds, 0, 1, {"model_version": version})
+
+
+def test_a_swap_takes_until_the_version_before_has_answered_for_the_last_time() -> None:
+    answers = [
+        answer(9.9, 0.05, "a"),
+        answer(10.2, 0.1, "b"),
+        answer(10.1, 0.3, "a"),
+        answer(10.5, 0.1, "b"),
+        steady.Answer(10.6, 0.1, 0, 2, None),
+        answer(11.1, 0.1, "a"),
+    ]
+    promoted = [(10.0, "b"), (11.0, "a")]
+
+    assert [*swaps.seconds_of(promoted, 12.0, answers)] == pytest.approx([0.4, 0])
+    with pytest.raises(Failed, match=r"b was not served everywhere within 1\.0 s"):
+        [*swaps.seconds_of(promoted, 12.0, [*answers, answer(10.7, 0.2, "a")])]
+
+
+def test_a_latency_belongs_to_the_stretch_in_which_its_request_was_due() -> None:
+    answers = [answer(10 + number / 100, number / 1000, "a") for number in range(300)]
+
+    found = swaps.latencies(answers, 11.0, 1.0)
+
+    assert found == pytest.approx({"p50_ms": 149.5, "p99_ms": 198.99, "max_ms": 199})
+
+
+def test_a_steady_load_repeats_what_a_closed_connection_did_not_answer(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            bound.set()
+            for status in ("", "200 OK", "503 Busy"):
+                connection, _ = listener.accept()
+                with connection:
+                    request = b""
+                    while not request.endswith(b"]"):
+                        request += connection.recv(10_000)
+                    asked.append(request.rpartition(b"\n")[2])
+                    if status:
+                        head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 2"
+                        connection.sendall(f"{head}\r\n\r\n{{}}".encode())
+
+    bound = Event()
+    server = Thread(target=serve)
+    server.start()
+    assert bound.wait(10)
+    target = load.Target("http://any/infer", {}, [b"[1]", b"[2]"], path)
+    begin = time.monotonic()
+    answers = steady.put_steady_load(target, 2, begin + 1, 1)
+    server.join()
+
+    assert asked == [b"[1]", b"[1]", b"[2]"]
+    assert [(each.body, each.tries, each.response) for each in answers] == [
+        (0, 2, {}),
+        (1, 1, None),
+    ]
+    assert [each.due - begin for each in answers] == pytest.approx([1, 1.5], abs=0.01)
+    assert all(0 < each.seconds < 10 for each in answers)
 
 
 def test_a_stopped_server_leaves_no_process_behind(
