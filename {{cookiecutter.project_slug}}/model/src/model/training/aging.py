@@ -13,26 +13,26 @@ from model.engines.loading import Model
 from model.errors import ModelError
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import unseen_losses
+from model.training.losses import new_rows
 
 VERSIONS = 8
 """The latest versions are compared,"""
 ROWS = 2_000
-"""on the latest rows, as far as the version has not learnt from them."""
+"""on the latest rows, of which each takes those that came after its training."""
 
 
 def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """The error of each version, oldest first, as the report shows it.
 
     It is the absolute error, or the share of wrong answers. A version that cannot be loaded any
-    more, or has learnt from nearly all of the rows, is left out.
+    more, or after whose training fewer than two rows came, is left out.
     """
     latest = history.part(np.arange(max(len(history) - ROWS, 0), len(history)))
     found = []
     for manifest in store.versions()[0][-VERSIONS:]:
         try:
             artifact = verify(store.folder(manifest.version), keys)
-            rows = np.flatnonzero(np.isfinite(unseen_losses(artifact, latest)))
+            rows = new_rows(artifact, latest)
             if not len(rows):
                 continue
             part = latest.part(rows)

@@ -19,6 +19,7 @@ from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.engines.sklearn import to_frame
 from model.training.history import History
+from model.training.splitting import Rows
 
 LOSSES_FILE = "losses.npy"
 RECORD = np.dtype([("row", "<u8"), ("loss", "<f4")])
@@ -58,19 +59,29 @@ def unseen_losses(artifact: VerifiedArtifact, history: History) -> Losses:
 
     Of a row that it was judged on it is that of the judgement; any other is predicted now.
     """
+    losses, new = _looked_up(artifact, history)
+    if len(new):
+        part = history.part(new)
+        losses[new] = losses_of(Model.of(artifact).predict(part.columns), part.targets)
+    return losses
+
+
+def new_rows(artifact: VerifiedArtifact, history: History) -> Rows:
+    """The rows that came after the training of a version: not even those that it was judged on."""
+    return _looked_up(artifact, history)[1]
+
+
+def _looked_up(artifact: VerifiedArtifact, history: History) -> tuple[Losses, Rows]:
+    """The losses that are known, and the rows that are not in the file."""
     evaluation = artifact.manifest.evaluation
     if not evaluation or not {*evaluation.columns} <= history.columns.keys():
-        return np.full(len(history), np.nan)
+        return np.full(len(history), np.nan), np.array([], np.intp)
     table = np.load(artifact.path / LOSSES_FILE, allow_pickle=False)
     rows = _digests(history, evaluation.columns)
     # Of equal rows the first is one that was learnt from, if there is any.
     place = np.minimum(np.searchsorted(table["row"], rows), len(table) - 1)
     losses: Losses = table["loss"][place].astype(np.float64)
-    new = np.flatnonzero(table["row"][place] != rows)
-    if len(new):
-        part = history.part(new)
-        losses[new] = losses_of(Model.of(artifact).predict(part.columns), part.targets)
-    return losses
+    return losses, np.flatnonzero(table["row"][place] != rows)
 
 
 def _digests(history: History, columns: Sequence[str]) -> npt.NDArray[np.uint64]:
