@@ -44,6 +44,11 @@ class StampFailed(Exception):
     """The answers were rejected; the message is all that was printed."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, or it would run alone at the end."""
+    items.sort(key=lambda each: each.path.name != "test_season.py")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fail if tests of a group would run in several workers at once."""
     if "PYTEST_XDIST_WORKER" in os.environ:
