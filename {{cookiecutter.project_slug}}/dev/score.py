@@ -85,7 +85,7 @@ def _no_simpler(records: Records) -> str:
         if linear["gain"]["high"] < 0:
             raise NotYet("a linear model is better: take that")
         return f"a linear model's loss is {linear['gain']['mean']:.4g} larger"
-    return "it is linear itself"
+    return "it is linear itself, or no linear model can be fitted"
 
 
 def _sliced(records: Records) -> str:
