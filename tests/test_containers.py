@@ -361,7 +361,6 @@ def test_rolling_updates_of_either_side_fail_no_request(stack: Stack) -> None:
     print(f"{len(sent)} requests, {counted}, {len(shed)} shed, {len(failed)} failed")
     assert failed == []
     assert by.count("model") > 0
-    assert len(shed) < len(sent) / 10
 
 
 @pytest.mark.parametrize("stack", ["podman"], indirect=True)
