@@ -468,6 +468,40 @@ def test_a_worker_may_be_told_to_stop_until_it_is_gone(store: Store, tmp_path: P
             assert ask(server.at) == 200
 
 
+def test_a_worker_that_stops_loses_nobody_who_has_just_come(store: Store, tmp_path: Path) -> None:
+    """Fifty times: one in ten lost somebody who was accepted in the turn before it stopped."""
+    lost, ended = list[str](), threading.Event()
+
+    def come(at: Path | int) -> None:
+        while not ended.is_set():
+            try:
+                assert ask(at) == 200
+            except OSError as error:
+                lost.append(repr(error))
+            time.sleep(0.001)
+
+    with serving(store, tmp_path) as server, ThreadPoolExecutor(4) as callers:
+        coming = [callers.submit(come, server.at) for _ in range(4)]
+        try:
+            for _ in range(50):
+                before = server.workers()
+                os.kill(before[0], signal.SIGTERM)
+                assert eventually(lambda old=before: server.workers() not in ([], old))
+        finally:
+            ended.set()
+        assert [each.result() for each in coming] == [None] * 4
+    assert lost == []
+
+
+def test_a_stop_is_heeded_by_workers_that_are_starting(store: Store, tmp_path: Path) -> None:
+    """Five times four: half of them missed the signal, and were killed at the end of the time."""
+    for _ in range(5):
+        with serving(store, tmp_path, settings={"MODEL_WORKERS": "4"}, STOP_SECONDS=1000) as server:
+            assert eventually(lambda at=server: len(at.workers()) == 4)
+            server.process.send_signal(signal.SIGHUP)
+            assert eventually(lambda at=server: len(at.workers()) > 4)
+
+
 def test_a_reload_answers_everybody(store: Store, tmp_path: Path) -> None:
     with serving(store, tmp_path) as server:
         (before,) = server.workers()

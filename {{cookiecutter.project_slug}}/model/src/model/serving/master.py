@@ -11,6 +11,7 @@ from gunicorn.sock import UnixSocket
 
 from model.errors import ModelError
 from model.serving.unix import private_socket
+from model.serving.worker import STOPS
 
 TICK_SECONDS = 0.25
 """Seconds between two looks at the workers and at the store."""
@@ -59,6 +60,14 @@ class Master(Arbiter):  # type: ignore[misc]
         if len(self.WORKERS) > self.num_workers and any(map(is_starting, self.WORKERS.values())):
             return  # the old workers answer until the new ones do
         super().manage_workers()
+
+    def spawn_worker(self) -> Any:
+        """Start a worker, which hears a signal to stop once it can heed it, and not before."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def kill_worker(self, pid: int, sig: int) -> None:
         """Send a signal; that to stop only once, since a second would end it as it cleans up."""

@@ -27,6 +27,8 @@ from model.settings import Settings
 
 WORKER_TIMEOUT_SECONDS = 30
 """Seconds without a sign of life after which a worker is replaced."""
+STOP_SECONDS = 10
+"""Seconds for which who is told to stop may answer what is under way."""
 KEEPALIVE_SECONDS = 5
 """Seconds without a request after which a connection is closed."""
 
@@ -109,7 +111,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "umask": 0o111 if self.is_shared else 0o177,  # the socket's mode becomes 0666 or 0600
             "control_socket_disable": True,
             "timeout": WORKER_TIMEOUT_SECONDS,
-            "graceful_timeout": 10,
+            "graceful_timeout": STOP_SECONDS,
             "keepalive": KEEPALIVE_SECONDS,
             "child_exit": lambda _, worker: forget(worker.pid),
             "logger_class": logs.GunicornLogger,

@@ -24,6 +24,8 @@ TICK_SECONDS = 0.2
 """Seconds between two looks at the master and at the connections."""
 LINGER_SECONDS = 0.3
 """Seconds for which a stop lets idle connections send one more request, which may be on its way."""
+STOPS = {signal.SIGTERM, signal.SIGQUIT}
+"""The signals by which the master tells a worker to stop."""
 REFUSAL = b'{"error": "too many connections; try again"}'
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
@@ -43,6 +45,11 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self.connections: set[Connection] = set()
         self._signalled = asyncio.Event()
+
+    def init_signals(self) -> None:
+        """Heed signals; one to stop may have come since this process was forked."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def handle_exit_signal(self) -> None:
         """Stop, once what is under way has been answered."""
@@ -77,6 +84,9 @@ class GunicornWorker(ASGIWorker):  # type: ignore[misc]
         deadline = now + self.cfg.graceful_timeout - 0.5
         while self._somebody_waits() and self.loop.time() < linger:
             await asyncio.sleep(0)  # in which all who wait are let in
+        for each in self.sockets:
+            self.loop.remove_reader(each.sock)
+        await asyncio.sleep(0.02)  # asyncio would drop those that it has accepted just now
         for server in self.servers:
             server.close()
         while self.connections and not self._quick_shutdown and self.loop.time() < deadline:
