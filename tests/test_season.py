@@ -150,7 +150,9 @@ def live_through(season: Season, operators: httpx.Client) -> None:
     assert "Differs in the last week by more than noise: distance" in page
     alarmed = {'feature_drifted{feature="distance"} 1.0', 'feature_drifted{feature="hour"} 0.0'}
     eventually(lambda: alarmed <= {*operators.get("/metrics").text.splitlines()})
-    assert "PSI" in operators.get("/report").text
+    eventually(
+        lambda: "PSI" in operators.get("/report").text
+    )  # 503 while it looks for the first time
 
     told = season.make("retrain")
     assert "no objection: " in told
