@@ -150,9 +150,7 @@ def live_through(season: Season, operators: httpx.Client) -> None:
     assert "Differs in the last week by more than noise: distance" in page
     alarmed = {'feature_drifted{feature="distance"} 1.0', 'feature_drifted{feature="hour"} 0.0'}
     eventually(lambda: alarmed <= {*operators.get("/metrics").text.splitlines()})
-    eventually(
-        lambda: "PSI" in operators.get("/report").text
-    )  # 503 while it looks for the first time
+    eventually(lambda: "PSI" in operators.get("/report").text)  # 503 while first made
 
     told = season.make("retrain")
     assert "no objection: " in told

@@ -126,6 +126,25 @@ def test_what_is_damaged_in_a_bucket_is_never_used(s3: str, two: list, tmp_path:
         assert not list((tmp_path / f"cache-{number}").rglob(MODEL_FILE))
 
 
+def test_what_is_kept_here_is_not_taken_for_stored(s3: str, two: list, tmp_path: Path) -> None:
+    """It was trained while the bucket was out of reach, or somebody has emptied that since."""
+    url = f"{URL}/{tmp_path.name}"
+    store = open_store(Settings(model_store=url, model_cache=tmp_path / "cache"))
+    manifest, files = two[0]
+    assert store.add(manifest, files)
+    object_ = f"{s3}/bucket/models/{tmp_path.name}/{manifest.version}.tar"
+    for store_again in (
+        lambda: store.add(manifest, files),
+        lambda: store.receive(store.folder(manifest.version)),
+    ):
+        call(object_, method="DELETE")
+        with pytest.raises(ModelError, match=f"no version '{manifest.version}'"):
+            store.promote(manifest.version)
+        assert store_again()
+        assert not store_again()
+        store.promote(manifest.version)
+
+
 def test_a_bucket_that_cannot_be_reached_is_told_without_its_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,14 @@ class Bucket(Store):
         """See `Store.history`."""
         return self._read_log()[0]
 
+    def _stored(self, version: str) -> Path:
+        """See `Store._stored`: what is kept here may never have come there, or be lost there."""
+        with _explained(self.name), suppress(FileNotFoundError):
+            if VERSION.fullmatch(version):
+                obstore.head(self._objects, f"{version}.tar")
+                return self.folder(version)
+        raise ModelError(f"{self.name}: no version {version!r:.40}; {REMEDY}")
+
     def _append(self, entry: Entry) -> None:
         entries, content, tag = self._read_log()
         check_next(entries, entry)

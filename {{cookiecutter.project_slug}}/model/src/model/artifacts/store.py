@@ -118,7 +118,7 @@ class Store:
             ModelError: by `check`, or when the folder cannot be written; then nothing is stored.
         """
         with suppress(ModelError):
-            there = self.folder(manifest.version)
+            there = self._stored(manifest.version)
             check(there)
             if not sign or _is_signed(there, sign):
                 return False
@@ -132,7 +132,7 @@ class Store:
     def receive(self, folder: Path) -> bool:
         """Store the version in another store's folder; False when it was there already."""
         with suppress(ModelError):
-            check_whole(self.folder(folder.name))
+            check_whole(self._stored(folder.name))
             return False
         self._place(folder.name, content_of(folder), check_whole)
         return True
@@ -159,7 +159,7 @@ class Store:
             ModelError: there is no such version, or the log is another by now: somebody else has
                 promoted one.
         """
-        self.folder(version)
+        self._stored(version)
         entries = self.history() if over is None else over
         entry = Entry(
             time=datetime.now(UTC),
@@ -176,6 +176,10 @@ class Store:
         """Add an entry to the log for good; raises ModelError if another one came first."""
         append(self.path / LOG_FILE, entry)
         self._share(self.path / LOG_FILE)
+
+    def _stored(self, version: str) -> Path:
+        """The folder of a version that the store has for sure; raises ModelError if it has not."""
+        return self.folder(version)
 
     def _names(self) -> list[str]:
         return sorted(each.name for each in self.path.glob("*") if VERSION.fullmatch(each.name))
