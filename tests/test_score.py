@@ -47,8 +47,11 @@ VERSIONS: dict[str, Any] = {
         {"from": "old", "to": "new", "evidence": None},
     ],
     "aging": [
-        {"version": "old", "rows": 90, "error": 9.0, "low": 8.0, "high": 10.0},
-        {"version": "new", "rows": 60, "error": 1.0, "low": 0.5, "high": 1.5},
+        {"version": "old", "rows": 90, "error": 9.0, "low": 8.0, "high": 10.0, "beside": {}},
+        {
+            **{"version": "new", "rows": 60, "error": 1.0, "low": 0.5, "high": 1.5},
+            "beside": {"old": 9.5},
+        },
     ],
 }
 REPORT: dict[str, Any] = {
@@ -151,7 +154,9 @@ ALL_OF_THE_GATE = "_cheap _gated _tried_out _same_features _as_quick"
         (gate(skew={"ratio": 3}), "_same_features"),
         (gate(latency_ms={"new": 1.0, "current": None}), "_as_quick"),
         (gate(error={"difference": {"mean": 5.0}}), "_moves_together"),
-        (aged(0, rows=29), "_moves_together _staleness"),
+        (aged(0, rows=29), "_staleness"),
+        (aged(1, rows=29), "_moves_together _staleness"),
+        (aged(1, beside={}), "_moves_together"),
         (aged(1, error=10.0), "_moves_together"),
         (reported(served={"model": 29}), "_compared"),
         (reported(drifts={}), "_compared"),

@@ -54,12 +54,13 @@ def _moves_together(records: Records) -> str:
     for entry in reversed(records.versions["log"]):
         found = (entry["evidence"] or {}).values()
         expected = [it["difference"] for it in found if isinstance(it, dict) and "difference" in it]
-        new, old = (aging.get(entry[side], {"rows": 0}) for side in ("to", "from"))
-        if expected and min(new["rows"], old["rows"]) >= FEW:
-            if (expected[0]["mean"] < 0) != (new["error"] < old["error"]):
+        new = aging.get(entry["to"], {"rows": 0, "beside": {}})
+        old = new["beside"].get(entry["from"])
+        if expected and old is not None and new["rows"] >= FEW:
+            if (expected[0]["mean"] < 0) != (new["error"] < old):
                 raise NotYet(f"{entry['to']} was judged better than {entry['from']}, and is not")
             words = "errs by {:.4g} online, and {} by {:.4g}: as the gate had found before"
-            return f"{entry['to']} {words.format(new['error'], entry['from'], old['error'])}"
+            return f"{entry['to']} {words.format(new['error'], entry['from'], old)}"
     raise NotYet(f"it takes a promotion over another version, then {FEW} outcomes, `make report`")
 
 
@@ -75,7 +76,7 @@ def _staleness(records: Records) -> str:
     if len(aging) < 2:
         raise NotYet(f"it takes two versions and {FEW} outcomes that neither has learnt from")
     oldest, newest = aging[0], aging[-1]
-    words = "on the rows of today {version} errs by {error:.4g} ({low:.4g} to {high:.4g})"
+    words = "on the rows after its training {version} errs by {error:.4g} ({low:.4g} to {high:.4g})"
     return f"{words.format(**oldest)}; {words.format(**newest)}"
 
 

@@ -26,6 +26,7 @@ from model.artifacts.manifest import (
 )
 from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
+from model.errors import ModelError
 from model.settings import Settings
 from model.training.gate import Judgement, _simpler, judge_version, quality
 from model.training.history import History
@@ -115,6 +116,48 @@ def test_a_worse_version_is_refused(store: Store, good: str, history: History) -
     reasons = judge(store, current, history).objections
     start = f"it is not shown to be better than the current version {good} on 120 later rows: by -"
     assert any(each.startswith(start) for each in reasons), reasons
+
+
+@pytest.mark.slow
+def test_rows_that_are_made_up_replace_no_real_ones(
+    store: Store, good: str, history: History
+) -> None:
+    real = replace(history, data=history.data.model_copy(update={"synthetic": False}))
+    manifest, files = train(real)
+    store.add(manifest, files)
+    assert judge(store, manifest.version, real).objections == []
+    store.promote(manifest.version)
+    (reason,) = judge(store, good, history).objections
+    assert reason == "it has learnt from made-up rows, and the current version from real ones"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["broken", "gone"])
+def test_a_current_version_that_cannot_be_served_is_not_kept_for_that(
+    how: str, store: Store, good: str, history: History
+) -> None:
+    broken = edit(store, store.current(), ONNX_FILE, b"none")
+    store.promote(broken)
+    if how == "gone":
+        shutil.rmtree(store.folder(broken))
+    found = judge(store, good, history)
+    assert found.objections == []
+    assert broken in found.evidence["current"]
+
+
+def test_what_cannot_be_compared_since_the_store_fails_is_not_let_through(
+    store: Store, good: str, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current, folder = store.current(), store.folder
+
+    def fail(version: str) -> Path:
+        if version == current:
+            raise ModelError("the bucket does not answer")
+        return folder(version)
+
+    monkeypatch.setattr(store, "folder", fail)
+    with pytest.raises(ModelError, match="does not answer"):
+        judge(store, good, history)
 
 
 def test_a_linear_model_that_is_better_beyond_doubt_is_preferred(store: Store) -> None:

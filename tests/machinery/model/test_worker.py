@@ -524,7 +524,9 @@ def test_the_old_workers_answer_until_the_new_ones_do(monkeypatch: pytest.Monkey
     old.tmp.notify()
     master: Any = Master.__new__(Master)
     app = SimpleNamespace(refresh=lambda: None, follow=lambda: False)
-    vars(master).update(app=app, cfg=config, _num_workers=1, _socket=None, log=Mock())
+    vars(master).update(
+        app=app, cfg=config, _num_workers=1, _socket=None, log=Mock(), _to_replace=0
+    )
     vars(master).update(WORKERS={1: old, 2: new}, _last_logged_active_worker_count=1)
     monkeypatch.setattr(master, "kill_worker", lambda pid, number: ended.append(pid))
     master.manage_workers()

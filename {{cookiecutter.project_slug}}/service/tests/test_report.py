@@ -21,7 +21,7 @@ from service.report.findings import look
 from service.report.live import LiveReport, snapshot
 from service.report.page import render
 from service.report.queries import IS_REGRESSION, LATENCIES, Sums
-from service.report.versions import Versions, versions_of
+from service.report.versions import Version, Versions, versions_of
 from service.tables import Prediction
 
 LAST = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -187,6 +187,22 @@ def test_drift_is_named(service: Service) -> None:
     (named,) = re.findall(r"by more than noise: (.*?)\.", text_of(page))
     assert sorted(named.split(", ")) == sorted(column.name for column in FEATURES)
     assert "100.0 % 0.0 %" in text_of(page)  # the first is missing now
+
+
+def test_what_was_always_the_same_has_drifted_once_it_varies(service: Service) -> None:
+    numbers = [column for column in FEATURES if column.kind in NUMBERS]
+    constant = {column.name: {"quantiles": [5.0] * 11, "counts": [1100]} for column in numbers}
+    changed = TRAINED | {"observed": TRAINED["observed"] | constant}
+    versions = VERSIONS.model_copy(update={"versions": [Version.model_validate(changed)]})
+
+    def drifted(same: dict[str, Any]) -> list[str]:
+        rows = [row(at, features=row(at)["features"] | same) for at in range(110)]
+        text = text_of(page_of(service, rows, versions))
+        (found,) = re.findall(r"by more than noise: (.*?)\.", text)
+        return sorted(found.split(", "))
+
+    assert drifted({column.name: value_of(column.kind, 5) for column in numbers}) == ["none"]
+    assert drifted({}) == (sorted(column.name for column in numbers) or ["none"])
 
 
 def test_features_of_an_earlier_contract_do_no_harm(service: Service) -> None:

@@ -6,7 +6,7 @@ A margin is a share of the error that a version is compared with: 0.05 are 5 % o
 BASELINE = 0.01
 """By how much it must be better than the best constant,"""
 LINEAR = 0.0
-"""and than a linear model of the same columns: with less than that, take the simpler one."""
+"""and than a linear model of the same columns, as long as there is no doubt which is better."""
 CURRENT = 0.0
 """By how much it may be worse than the current version at the unfavourable end of a 95 % interval.
 0 asks for evidence that it is better, or predicts the very same: what is as good is no reason for a

@@ -18,7 +18,7 @@ from obstore.store import from_url
 
 from model.artifacts.log import LOG_FILE, Entry, check_next, parse
 from model.artifacts.manifest import VERSION
-from model.artifacts.store import REMEDY, Store, content_of
+from model.artifacts.store import REMEDY, NoVersionError, Store, content_of
 from model.artifacts.verification import check_whole
 from model.errors import ModelError, explained
 
@@ -62,7 +62,7 @@ class Bucket(Store):
             if VERSION.fullmatch(version):
                 obstore.head(self._objects, f"{version}.tar")
                 return self.folder(version)
-        raise ModelError(f"{self.name}: no version {version!r:.40}; {REMEDY}")
+        raise NoVersionError(self.name, version)
 
     def _append(self, entry: Entry) -> None:
         entries, content, tag = self._read_log()

@@ -74,6 +74,8 @@ def version_before(entries: Sequence[Entry]) -> str | None:
     """The version to roll back to: the one before the last that was not rolled back."""
     promoted: list[str] = []
     for each in entries:
+        if each.to == each.previous:  # nothing to go back over
+            continue
         promoted = [*promoted, each.to] if each.action == "promote" else promoted[:-1]
     return promoted[-2] if len(promoted) > 1 else None
 
@@ -82,7 +84,7 @@ def append(path: Path, entry: Entry) -> None:
     """Add an entry to a file for good; raises ModelError if another one came first."""
     with (
         explained(path),
-        open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file,
+        open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file,
     ):
         fcntl.flock(file, fcntl.LOCK_EX)
         content = file.read()
@@ -91,4 +93,5 @@ def append(path: Path, entry: Entry) -> None:
         file.truncate(end)  # of a process that was killed as it wrote
         file.seek(end)
         file.write(entry.line())
+        file.flush()
         os.fsync(file)

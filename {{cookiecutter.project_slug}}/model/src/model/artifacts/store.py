@@ -29,6 +29,13 @@ from model.errors import ModelError, explained
 REMEDY = "run `make train`, or `model promote` one of `model versions`"
 
 
+class NoVersionError(ModelError):
+    """A store does not have a version."""
+
+    def __init__(self, store: str, version: str) -> None:
+        super().__init__(f"{store}: no version {version!r:.40}; {REMEDY}")
+
+
 class Store:
     """The versions in a folder, which is made when the first one is added.
 
@@ -54,13 +61,13 @@ class Store:
     def known(self) -> dict[str, Any]:
         """What is known of the versions, oldest first, and the log, as JSON has it.
 
-        Without what nobody reads here; and what the rows of training held, and slices of rows, for
-        the current one alone, or hundreds of versions would take megabytes.
+        Without what nobody reads here; and packages, what the rows of training held, and slices of
+        rows for the current one alone, or hundreds of versions would take megabytes.
         """
         log = self.history()
         current = current_of(log)
-        past: Any = {"self_test": True, "packages": True}
-        own, past = past, past | {"observed": True, "evaluation": {"slices"}}
+        own: Any = {"self_test": True}
+        past = own | {"packages": True, "observed": True, "evaluation": {"slices"}}
         return {
             "current": current,
             "versions": [
@@ -73,7 +80,8 @@ class Store:
     def history(self) -> list[Entry]:
         """Which version was current when, oldest first; raises ModelError if it is damaged."""
         path = self.path / LOG_FILE
-        return parse(read_private(path), path) if path.exists() else []
+        with explained(self.path):
+            return parse(read_private(path), path) if path.exists() else []
 
     def current(self) -> str:
         """The version that is to be served; raises ModelError if none was ever promoted."""
@@ -84,8 +92,9 @@ class Store:
     def folder(self, version: str | None = None) -> Path:
         """A version's folder, by default the current one's; raises ModelError if there is none."""
         version = self.current() if version is None else version
-        if not VERSION.fullmatch(version) or not (self.path / version).is_dir():
-            raise ModelError(f"{self.name}: no version {version!r:.40}; {REMEDY}")
+        with explained(self.path):
+            if not VERSION.fullmatch(version) or not (self.path / version).is_dir():
+                raise NoVersionError(self.name, version)
         return self.path / version
 
     def read(self, version: str | None = None) -> Manifest:

@@ -97,7 +97,7 @@ def diff(one: str, other: str, data: Sequence[Path]) -> None:
 @click.command()
 @click.argument("one")
 @click.argument("other")
-@click.option("--data", type=click.Path(path_type=Path), default="var/product.csv")
+@click.option("--data", type=click.Path(path_type=Path), default="var/compared.csv")
 def compare(one: str, other: str, data: Path) -> None:
     """Which of the versions ONE and OTHER predicted better what the product was asked.
 

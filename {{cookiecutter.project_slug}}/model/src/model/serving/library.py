@@ -64,8 +64,9 @@ class LibraryModel:
         try:
             version = store.current()
             if version != self._seen:
-                self._seen = version  # what cannot be loaded is not tried again
-                self._model = Model.load(store.folder(version), self._keys)
+                folder = store.folder(version)
+                self._seen = version  # what is there and cannot be loaded is not tried again
+                self._model = Model.load(folder, self._keys)
                 log_version(self._model.manifest)
         except ModelError as error:
             served = self._model.manifest.version

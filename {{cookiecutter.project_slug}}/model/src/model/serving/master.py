@@ -2,6 +2,7 @@
 
 import os
 import signal
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,8 @@ from model.serving.worker import STOPS
 
 TICK_SECONDS = 0.25
 """Seconds between two looks at the workers and at the store."""
+ROUNDS = 4
+"""In so many rounds workers are replaced: those that start take CPU time from those that answer."""
 
 
 def is_starting(worker: Any) -> bool:
@@ -34,6 +37,7 @@ class Master(Arbiter):  # type: ignore[misc]
         super().__init__(app)
         self._socket: os.stat_result | None = None
         self._fault = ""
+        self._to_replace = 0
 
     def start(self) -> None:
         """Start listening."""
@@ -60,6 +64,10 @@ class Master(Arbiter):  # type: ignore[misc]
         if len(self.WORKERS) > self.num_workers and any(map(is_starting, self.WORKERS.values())):
             return  # the old workers answer until the new ones do
         super().manage_workers()
+        number = min(self._to_replace, ceil(self.num_workers / ROUNDS))
+        self._to_replace -= number
+        for _ in range(number):
+            self.spawn_worker()
 
     def spawn_worker(self) -> Any:
         """Start a worker, which hears a signal to stop once it can heed it, and not before."""
@@ -122,5 +130,4 @@ class Master(Arbiter):  # type: ignore[misc]
 
         gunicorn's own way waits here until the old ones have ended, and sees to nothing meanwhile.
         """
-        for _ in range(self.num_workers):
-            self.spawn_worker()
+        self._to_replace = self.num_workers

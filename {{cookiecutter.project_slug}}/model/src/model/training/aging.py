@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from model.engines.loading import Model
 from model.errors import ModelError
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import new_rows
+from model.training.losses import Losses, new_rows
+from model.training.outliers import reject_outliers
 
 VERSIONS = 8
 """The latest versions are compared,"""
@@ -25,10 +27,12 @@ def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dic
     """The error of each version, oldest first, as the report shows it.
 
     It is the absolute error, or the share of wrong answers. A version that cannot be loaded any
-    more, or after whose training fewer than two rows came, is left out.
+    more, or after whose training fewer than two rows came, is left out. Beside its error is that of
+    each version before it on the very same rows, if they are new to both.
     """
-    latest = history.part(np.arange(max(len(history) - ROWS, 0), len(history)))
-    found = []
+    latest = reject_outliers(history)[0].latest(ROWS)
+    found: list[dict[str, Any]] = []
+    known: dict[str, Losses] = {}
     for manifest in store.versions()[0][-VERSIONS:]:
         try:
             artifact = verify(store.folder(manifest.version), keys)
@@ -43,6 +47,9 @@ def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dic
         is_number = predicted.dtype.kind == "f"
         errors = np.abs(predicted - truth) if is_number else (predicted != truth).astype(float)
         if interval := difference(errors, np.zeros(len(errors))):
+            beside = {name: float(each[rows].mean()) for name, each in known.items()}
+            known[manifest.version] = np.full(len(latest), np.nan)
+            known[manifest.version][rows] = errors
             age = (datetime.now(UTC) - manifest.created_at).total_seconds() / 86_400
             found.append(
                 {
@@ -52,6 +59,7 @@ def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dic
                     "error": interval.mean,
                     "low": max(interval.low, 0.0),
                     "high": interval.high,
+                    "beside": {name: each for name, each in beside.items() if isfinite(each)},
                 }
             )
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from contract import FEATURES
 from model.artifacts.manifest import METRIC, Manifest
@@ -34,7 +35,9 @@ def metrics(one: Manifest, other: Manifest) -> Iterator[Line]:
 def rows(one: Model, other: Model, history: History) -> Iterator[Line]:
     """The rows of a history on which their predictions differ most."""
     found = one.predict(history.columns), other.predict(history.columns)
-    apart = np.abs(found[0].numbers - found[1].numbers).sum(axis=1)
+    tables = (pd.DataFrame(each.numbers, columns=[*each.classes] or None) for each in found)
+    before, after = next(tables).align(next(tables), fill_value=0.0)  # classes come and go
+    apart = (before - after).abs().sum(axis=1).to_numpy()
     for row in np.argsort(-apart, kind="stable")[:ROWS]:
         if apart[row]:
             part = history.part(np.array([row]))
@@ -42,5 +45,5 @@ def rows(one: Model, other: Model, history: History) -> Iterator[Line]:
                 f"{each.name}={text_of(to_values(part.columns[each.name], each)[0])}"
                 for each in FEATURES
             )
-            before, after = (f"{text_of(each.values.item(row)):.12}" for each in found)
-            yield f"row {row + 1}: {' '.join(cells)}", before, after
+            was, is_now = (f"{text_of(each.values.item(row)):.12}" for each in found)
+            yield f"row {row + 1}: {' '.join(cells)}", was, is_now

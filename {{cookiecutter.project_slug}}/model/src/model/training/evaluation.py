@@ -79,7 +79,7 @@ def _importance(engine: SklearnEngine, later: History, losses: Losses) -> dict[s
 
     Source: L. Breiman, "Random forests", 2001.
     """
-    rows = np.arange(max(len(later) - SHUFFLED_ROWS, 0), len(later))
+    rows = np.arange(len(later))[-SHUFFLED_ROWS:]
     part, order = later.part(rows), np.random.default_rng(0).permutation(len(rows))
     arrays, found = to_arrays(part.columns), {}
     with suppress(Exception):  # no row has these values together: a pipeline may refuse them

@@ -3,15 +3,17 @@
 Its limits are in `model.limits`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model import limits
+from model.artifacts.log import current_of
 from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
-from model.artifacts.store import Store
+from model.artifacts.store import NoVersionError, Store
 from model.artifacts.verification import VerifiedArtifact, check_whole, verify
 from model.columns import text_of, to_arrays
 from model.compiling.parity import Mismatch, prove
@@ -23,6 +25,7 @@ from model.training.evaluation import slices_of
 from model.training.history import History
 from model.training.intervals import difference
 from model.training.losses import Losses, unseen_losses
+from model.training.outliers import reject_outliers
 from model.training.trial import try_out
 
 PROVEN_ROWS = 2_000
@@ -54,17 +57,13 @@ def judge_version(store: Store, version: str, history: History, settings: Settin
     keys, found = settings.model_verify_keys, Judgement()
     if history.skew:
         found.evidence["skew"] = dict(history.skew)
+    history = reject_outliers(history)[0]
     try:
         artifact = verify(store.folder(version), keys)
     except ModelError as error:
         found.objections.append(str(error))
         return found
-    current = None
-    if store.history() and store.current() != version:
-        try:
-            current = check_whole(store.folder(), keys)
-        except ModelError as error:  # which is no reason to keep it
-            found.evidence["current"] = str(error)
+    current = _current_in(store, version, keys, found.evidence)
     for check in (
         _prove(artifact, history, settings),
         _simpler(artifact.manifest),
@@ -73,17 +72,43 @@ def judge_version(store: Store, version: str, history: History, settings: Settin
     ):
         try:
             found.objections.extend(check)
-        except ModelError as error:
+        except (ModelError, ArithmeticError) as error:
             found.objections.append(str(error))
-    _replay(artifact, history, found.evidence)
+    with suppress(ModelError, ArithmeticError):  # which was an objection above
+        _replay(artifact, history, found.evidence)
     return found
+
+
+def _current_in(
+    store: Store, version: str, keys: Sequence[Path], evidence: Any
+) -> VerifiedArtifact | None:
+    """The current version, if it is another one and could be served.
+
+    Raises:
+        ModelError: the store cannot be read.
+    """
+    name = current_of(store.history())
+    if name in (None, version):
+        return None
+    try:
+        folder = store.folder(name)
+    except NoVersionError as error:
+        evidence["current"] = str(error)
+        return None
+    try:
+        current = check_whole(folder, keys)
+        Model.of(current)
+    except ModelError as error:  # which is no reason to keep it
+        evidence["current"] = str(error)
+        return None
+    return current
 
 
 def _prove(artifact: VerifiedArtifact, history: History, settings: Settings) -> Iterator[str]:
     """A compiled version has to predict as its reference does."""
     if ONNX_FILE not in artifact.manifest.files:
         return
-    rows = history.part(np.arange(max(len(history) - PROVEN_ROWS, 0), len(history)))
+    rows = history.latest(PROVEN_ROWS)
     pickled = check_whole(artifact.path, settings.model_verify_keys, MODEL_FILE)
     try:
         with explained("it cannot be proven", kinds=(Exception,)):
@@ -113,7 +138,11 @@ def _current(
     new: VerifiedArtifact, current: VerifiedArtifact | None, history: History, evidence: Any
 ) -> Iterator[str]:
     """It has to be better than the current version on the rows that neither has seen."""
-    if current is None or current.manifest.data.synthetic != new.manifest.data.synthetic:
+    if current is None:
+        return
+    if current.manifest.data.synthetic != new.manifest.data.synthetic:
+        if new.manifest.data.synthetic:
+            yield "it has learnt from made-up rows, and the current version from real ones"
         return
     whose = f"the current version {current.manifest.version}"
     losses = unseen_losses(new, history), unseen_losses(current, history)

@@ -70,11 +70,13 @@ class History:
     @property
     def empty(self) -> list[str]:
         """The features, categories aside, that have no value in any row."""
-        numbers, arrays = (
-            (each for each in FEATURES if each.kind != "category"),
-            to_arrays(self.columns),
-        )
+        numbers = (each for each in FEATURES if each.kind != "category")
+        arrays = to_arrays(self.columns)
         return [each.name for each in numbers if np.isnan(arrays[each.name]).all()]
+
+    def latest(self, number: int) -> "History":
+        """The last rows, at most so many."""
+        return self.part(np.arange(len(self))[-number:])
 
     def part(self, rows: npt.NDArray[np.intp]) -> "History":
         """Some of the rows, by their numbers and in that order."""

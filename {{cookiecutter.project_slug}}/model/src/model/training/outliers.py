@@ -22,7 +22,7 @@ def reject_outliers(history: History) -> tuple[History, Outliers | None]:
     A row is rejected if its target is further from the median than LEAST·m and than q·(q/m)^STEPS,
     where q/m counts as 10 at most. So a long tail, such as that of prices, is followed.
     """
-    if TARGET.kind != "float":
+    if TARGET.kind != "float" or not history.targets:
         return history, None
     targets = np.array(history.targets)
     median = np.median(targets)

@@ -56,6 +56,8 @@ def try_out(folders: list[Path], settings: Settings) -> list[Trial]:
         servers = [_Server(folder, settings, stack) for folder in folders]
         for server in servers:
             server.test()
+        for server in servers:
+            server.connect()  # anew: those that waited for others were closed
         times = [[server.time() for server in servers] for _ in range(CALLS)]
         return [
             Trial(1000 * median(own), server.memory() / 2**20)
@@ -87,11 +89,16 @@ class _Server:
                 stdout=log,
                 stderr=log,
             )
+        self._stack = stack
         stack.callback(self._stop)
-        self._connection = stack.enter_context(self._connected())
+
+    def connect(self) -> None:
+        """Open the connection on which it is asked from now on."""
+        self._connection = self._stack.enter_context(self._connected())
 
     def test(self) -> None:
         """Raise ModelError unless it passes its self-test."""
+        self.connect()
         test = self._manifest.self_test
         rows = [Features(**row) for row in json.loads(test.message())["rows"]]
         answer = self._ask(INFER, json.dumps({"inputs": inputs_of(rows)}))

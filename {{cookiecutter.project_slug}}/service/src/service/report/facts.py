@@ -180,6 +180,8 @@ def words(value: object) -> str:
         return ", ".join(f"{name} {text}" for name in value if (text := words(value[name])))
     if isinstance(value, list):
         return "; ".join(map(words, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)

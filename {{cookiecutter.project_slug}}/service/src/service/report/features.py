@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf, nextafter
 from typing import NamedTuple
 
 from contract import FEATURES, Column
@@ -28,12 +29,17 @@ class Feature(NamedTuple):
 
 
 def edges_of(version: Version) -> dict[str, list[float | str]]:
-    """The bins of numbers and moments: between the quantiles of training."""
-    return {
-        column.name: [_edge(column, each) for each in sorted({*observed.quantiles})[1:]]
-        for column, observed in _observed(version)
-        if observed.counts and observed.quantiles and len(observed.counts) > 1
-    }
+    """The bins of numbers and moments: between the quantiles of training.
+
+    What was always the same has three: less, the same, more.
+    """
+    found = {}
+    for column, observed in _observed(version):
+        if observed.counts and observed.quantiles:
+            low, *edges = sorted({*observed.quantiles})
+            above = low + 1 if column.kind == "datetime" else nextafter(low, inf)
+            found[column.name] = [_edge(column, each) for each in edges or [low, above]]
+    return found
 
 
 def compare(version: Version, groups: Groups) -> list[Feature]:
@@ -64,10 +70,8 @@ def _training(
     if observed.counts:
         ends = ["", *(each[:10] if isinstance(each, str) else f"{each:.4g}" for each in edges), ""]
         names = [f"{low} to {high}".strip() for low, high in pairwise(ends)]
-        bins = [
-            (name, str(at), n)
-            for at, (name, n) in enumerate(zip(names, observed.counts, strict=True))
-        ]
+        counts = observed.counts if len(observed.counts) > 1 else [0, *observed.counts, 0]
+        bins = [(name, str(at), n) for at, (name, n) in enumerate(zip(names, counts, strict=True))]
     else:
         shares = sorted((observed.shares or {}).items(), key=lambda each: (-each[1], each[0]))
         bins = [(value, value, round(share * rows)) for value, share in shares[:MOST_VALUES]]

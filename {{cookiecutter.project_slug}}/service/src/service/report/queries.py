@@ -191,8 +191,6 @@ class Queries:
 
 def _bin(value: Any, edges: Sequence[Any]) -> Any:
     """The number of the bin: how many of the sorted edges are not above the value."""
-    if not edges:
-        return sa.literal(0)
     return sa.case(*((value < edge, at) for at, edge in enumerate(edges)), else_=len(edges))
 
 
