@@ -64,7 +64,8 @@ class Records:
     @property
     def aging(self) -> list[dict[str, Any]]:
         """How much each version errs on later rows, oldest first; raises NotYet."""
-        found: list[dict[str, Any]] = self.report and self.versions.get("aging", [])
+        self._read("report.json")
+        found: list[dict[str, Any]] = self.versions.get("aging", [])
         return found
 
     @cached_property

@@ -289,7 +289,7 @@ def test_the_service_is_ready_while_it_can_answer(objects: list[Object]) -> None
 
 def test_a_rollout_loses_no_request(objects: list[Object]) -> None:
     text = (ROOT / "model/src/model/serving/server.py").read_text("utf-8")
-    (model_seconds,) = re.findall(r'"graceful_timeout": (\d+)', text)
+    (model_seconds,) = re.findall(r"^STOP_SECONDS = (\d+)", text, re.M)
     for deployment in of(objects, "Deployment").values():
         assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
         assert deployment["spec"]["minReadySeconds"] > 0

@@ -124,7 +124,7 @@ def test_they_are_given_settings_that_there_are_and_agree_on_them() -> None:
 
 def test_what_is_under_way_is_finished_before_a_stop() -> None:
     text = (ROOT / "model/src/model/serving/server.py").read_text("utf-8")
-    (model_seconds,) = re.findall(r'"graceful_timeout": (\d+)', text)
+    (model_seconds,) = re.findall(r"^STOP_SECONDS = (\d+)", text, re.M)
     graceful = {"model": model_seconds, "service": settings("service")["GRACEFUL_TIMEOUT"]}
     for name, seconds in graceful.items():
         assert unit(name)["KillMode"] == ["mixed"]  # the workers are told by their master
