@@ -14,7 +14,7 @@ from model.engines.loading import Model
 from model.errors import ModelError
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import Losses, new_rows
+from model.training.losses import Losses, errors_of, new_rows
 from model.training.outliers import reject_outliers
 
 VERSIONS = 8
@@ -41,11 +41,9 @@ def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dic
                 continue
             part = latest.part(rows)
             predicted = Model.of(artifact).predict(part.columns).values
-        except ModelError:
+        except (ModelError, ArithmeticError):
             continue
-        truth = np.array(part.targets, predicted.dtype)
-        is_number = predicted.dtype.kind == "f"
-        errors = np.abs(predicted - truth) if is_number else (predicted != truth).astype(float)
+        errors = errors_of(predicted, part.targets)
         if interval := difference(errors, np.zeros(len(errors))):
             beside = {name: float(each[rows].mean()) for name, each in known.items()}
             known[manifest.version] = np.full(len(latest), np.nan)

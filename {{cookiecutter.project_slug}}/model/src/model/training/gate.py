@@ -24,7 +24,7 @@ from model.settings import Settings
 from model.training.evaluation import slices_of
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import Losses, unseen_losses
+from model.training.losses import Losses, errors_of, unseen_losses
 from model.training.outliers import reject_outliers
 from model.training.trial import try_out
 
@@ -210,8 +210,6 @@ def _replay(artifact: VerifiedArtifact, history: History, evidence: Any) -> None
         return
     part = history.part(np.array(rows))
     new = Model.of(artifact).predict(part.columns).values
-    old = np.array(part.served, new.dtype)
-    is_number = new.dtype.kind == "f"
-    change = np.abs(new - old) if is_number else (new != old).astype(np.float64)
-    words = "mean change" if is_number else "share changed"
+    change = errors_of(new, part.served)
+    words = "mean change" if new.dtype.kind == "f" else "share changed"
     evidence["replayed"] = {"rows": len(rows), words: change.mean(), "largest": change.max()}

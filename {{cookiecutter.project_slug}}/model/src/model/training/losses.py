@@ -14,7 +14,7 @@ import pandas as pd
 
 from contract import INPUTS
 from model.artifacts.verification import VerifiedArtifact
-from model.columns import text_of, to_arrays
+from model.columns import Array, text_of, to_arrays
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.engines.sklearn import to_frame
@@ -42,6 +42,13 @@ def losses_of(predictions: Predictions, targets: Sequence[Any]) -> Losses:
     given = predictions.probabilities[np.arange(len(truth)), truth]
     given = np.where(np.array(truth) < 0, 0.0, given)  # a class that the version does not know
     return -np.log(np.clip(given, np.finfo(np.float64).eps, 1.0))
+
+
+def errors_of(values: Array, truth: Sequence[Any]) -> Losses:
+    """How far values are from others: the absolute difference, or 1 where they are not the same."""
+    others = np.array(truth, values.dtype)
+    is_number = values.dtype.kind == "f"
+    return np.abs(values - others) if is_number else (values != others).astype(np.float64)
 
 
 def pack(past: History, later: History, losses: Losses) -> bytes:

@@ -21,15 +21,11 @@ LEAST_EXPECTED = 5
 
 
 class Drift(NamedTuple):
-    """How far one feature has drifted: PSI, share of missing values, and what either is by chance.
-
-    `noise` and `missing_noise` bound the PSI and the change of the share without any drift.
-    """
+    """How far one feature has drifted: PSI, what it is by chance, and the share of missing values."""
 
     psi: float
     noise: float
     missing: float
-    missing_noise: float
     drifted: bool
 
 
@@ -61,7 +57,7 @@ def drift(
     wander += LEAST_EXPECTED / n
     change = abs(missing[1] / n - missing[0] / m)
     drifted = psi > max(EFFECT, noise) or change > max(MISSING_EFFECT, wander)
-    return Drift(psi, noise, missing[1] / n, wander, drifted)
+    return Drift(psi, noise, missing[1] / n, drifted)
 
 
 def _merged(training: Sequence[int], now: Sequence[int]) -> list[tuple[int, int]]:
