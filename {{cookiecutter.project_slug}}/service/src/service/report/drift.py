@@ -21,7 +21,7 @@ LEAST_EXPECTED = 5
 
 
 class Drift(NamedTuple):
-    """How far one feature has drifted: PSI, what it is by chance, and the share of missing values."""
+    """How far one feature has drifted: PSI, what that is by chance, share of missing values."""
 
     psi: float
     noise: float
