@@ -47,9 +47,9 @@ def losses_of(predictions: Predictions, targets: Sequence[Any]) -> Losses:
 def errors_of(values: Array, truth: Sequence[Any]) -> Losses:
     """How far values are from others: the absolute difference, or 1 where they are not the same."""
     others = np.array(truth, values.dtype)
-    if values.dtype.kind == "f":
-        return abs(values - others)
-    return (values != others).astype(np.float64)
+    is_number = values.dtype.kind == "f"
+    errors: Losses = np.abs(values - others) if is_number else (values != others).astype(float)
+    return errors
 
 
 def pack(past: History, later: History, losses: Losses) -> bytes:
