@@ -74,8 +74,10 @@ def judge_version(store: Store, version: str, history: History, settings: Settin
             found.objections.extend(check)
         except (ModelError, ArithmeticError) as error:
             found.objections.append(str(error))
-    with suppress(ModelError, ArithmeticError):  # which was an objection above
+    try:
         _replay(artifact, history, found.evidence)
+    except (ModelError, ArithmeticError) as error:
+        found.objections.append(f"it fails on what was served: {error}")
     return found
 
 
