@@ -35,8 +35,7 @@ def losses_of(predictions: Predictions, targets: Sequence[Any]) -> Losses:
     It is the absolute error, or minus the logarithm of the probability of the true class.
     """
     if predictions.probabilities is None:
-        errors: Losses = np.abs(predictions.values - np.array(targets, np.float64))
-        return errors
+        return errors_of(predictions.values, targets)
     place = {name: at for at, name in enumerate(predictions.classes)}
     truth = [place.get(text_of(target), -1) for target in targets]
     given = predictions.probabilities[np.arange(len(truth)), truth]
