@@ -70,7 +70,14 @@ VERSIONS = Versions.model_validate(
             }
         ],
         "aging": [
-            {"version": VERSION, "age_days": 27, "rows": 10, "error": 0.5, "low": 0.4, "high": 0.6}
+            {
+                **{"version": name, "age_days": age, "rows": 10, "error": error},
+                **{"low": error - 0.1, "high": error + 0.1, "beside": beside},
+            }
+            for name, age, error, beside in (
+                ("older", 60, 0.9, {}),
+                (VERSION, 27, 0.5, {"older": 0.7}),
+            )
         ],
     }
 )
@@ -158,6 +165,7 @@ def test_the_page_tells_what_was_predicted_and_how_it_turned_out(service: Servic
         assert f"{name} {'true' if sliced[name] == 'bool' else 'a'} 55 " in text
     assert "Differs in the last week by more than noise: none." in text
     assert f"2026-11-01 09:30 {VERSION} {HOSTILE} error 0.5, objections late; large" in text
+    assert "that one errs by 0.5, and the one of 60 days by 0.7." in text  # on the same rows
     assert page == render_page(service, VERSIONS)
     assert len(page.encode()) < 2**20
 
