@@ -32,6 +32,7 @@ ALIKE = {
     "test_large_report.py",
     "test_logs.py",
     "test_open_inference.py",
+    "test_replacing.py",
     "test_reporting.py",
     "test_serving.py",
     "test_spans.py",

@@ -126,7 +126,7 @@ class Master(Arbiter):  # type: ignore[misc]
         self._replace_workers()
 
     def _replace_workers(self) -> None:
-        """Start new workers; the old ones end when these answer.
+        """Have new workers started, a round at a time; the old ones end when these answer.
 
         gunicorn's own way waits here until the old ones have ended, and sees to nothing meanwhile.
         """
