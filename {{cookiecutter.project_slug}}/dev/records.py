@@ -64,7 +64,7 @@ class Records:
     @property
     def aging(self) -> list[dict[str, Any]]:
         """How much each version errs on later rows, oldest first; raises NotYet."""
-        self._read("report.json")
+        self._read("report.json")  # which was made of the outcomes until then
         found: list[dict[str, Any]] = self.versions.get("aging", [])
         return found
 
