@@ -12,8 +12,9 @@ import pytest
 from conftest import build_small, make_history, train
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from contract import FEATURES
+from contract import FEATURES, TARGET
 from model import limits
 from model.artifacts.manifest import (
     MANIFEST_FILE,
@@ -28,12 +29,14 @@ from model.artifacts.store import Store
 from model.artifacts.verification import DIGEST_FILE, digest_line, version_of
 from model.errors import ModelError
 from model.settings import Settings
+from model.training.aging import aging
 from model.training.gate import Judgement, _simpler, judge_version, quality
 from model.training.history import History
 from model.training.losses import LOSSES_FILE
 
 ROWS = 600
 CATEGORIES = [each for each in FEATURES if each.kind in ("bool", "category")]
+NUMBERS = [each.name for each in FEATURES if each.kind in ("float", "int")]
 
 
 def noisy(share: float, seed: int = 0, rows: int = ROWS) -> History:
@@ -50,6 +53,25 @@ def build_weak(trees: int = 1) -> Pipeline:
     """A pipeline that learns little of what there is."""
     *steps, (name, estimator) = build_small().steps
     return Pipeline([*steps, (name, clone(estimator).set_params(max_iter=trees))])
+
+
+def add_fragile(store: Store, history: History) -> str:
+    """A version that fails on a number of which there is no float32."""
+    tree = DecisionTreeRegressor if TARGET.kind == "float" else DecisionTreeClassifier
+
+    def build() -> Pipeline:
+        *steps, (name, _) = build_small().steps
+        return Pipeline([*steps, (name, tree(random_state=0))])
+
+    manifest, files = train(history, build=build, compiled=False)
+    store.add(manifest, files)
+    return manifest.version
+
+
+def with_large(history: History) -> History:
+    """The history with such a number in its last row."""
+    numbers = [*history.columns[NUMBERS[0]]][:-1]
+    return replace(history, columns={**history.columns, NUMBERS[0]: [*numbers, 1e200]})
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +165,32 @@ def test_a_current_version_that_cannot_be_served_is_not_kept_for_that(
     found = judge(store, good, history)
     assert found.objections == []
     assert broken in found.evidence["current"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_a_version_that_fails_on_a_row_that_was_served_is_refused(
+    store: Store, history: History
+) -> None:
+    fragile = add_fragile(store, history)
+    store.promote(fragile)  # so that it is compared with none
+    served = replace(with_large(history), served=[None] * (ROWS - 1) + history.targets[-1:])
+    reasons = judge(store, fragile, served).objections
+    fault = f"version {fragile} cannot predict the rows: Input X contains infinity"
+    assert any(each.startswith(fault) for each in reasons), reasons
+    assert aging(store, served) == []  # and the report is made without it
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_a_current_version_that_fails_on_a_row_is_not_kept_for_that(
+    store: Store, good: str, history: History
+) -> None:
+    fragile = add_fragile(store, history)
+    store.promote(fragile)
+    found = judge(store, good, with_large(history))
+    assert not any("cannot predict" in each for each in found.objections), found.objections
+    assert found.evidence["current"].startswith(f"version {fragile} cannot predict the rows: ")
 
 
 def test_what_cannot_be_compared_since_the_store_fails_is_not_let_through(

@@ -4,8 +4,6 @@ import json
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -117,12 +115,8 @@ def test_two_versions_are_compared_and_age(
 
 
 def test_predictions_of_other_classes_are_compared_by_name() -> None:
-    def model(classes: str, *probabilities: list[float]) -> Any:
-        found = most_probable(np.array(probabilities), [*classes])
-        return SimpleNamespace(predict=lambda _: found)
-
-    one = model("ab", [0.9, 0.1], [0.5, 0.5], [0.0, 1.0])
-    other = model("bc", [0.1, 0.9], [0.5, 0.5], [1.0, 0.0])
+    one = most_probable(np.array([[0.9, 0.1], [0.5, 0.5], [0.0, 1.0]]), ["a", "b"])
+    other = most_probable(np.array([[0.1, 0.9], [0.5, 0.5], [1.0, 0.0]]), ["b", "c"])
     names = [name.partition(":")[0] for name, *_ in diff_rows(one, other, make_history(3))]
     assert names == ["row 1", "row 2"]  # as for the third they agree
 

@@ -12,6 +12,7 @@ from model.artifacts.log import Entry, current_at, current_of
 from model.artifacts.manifest import METRIC, Manifest
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
+from model.artifacts.verification import verify
 from model.cli.describing import describe
 from model.cli.rows import ROWS, read_rows
 from model.errors import ModelError
@@ -80,18 +81,18 @@ def show(version: str | None, as_json: bool) -> None:
 @ROWS
 def diff(one: str, other: str, data: Sequence[Path]) -> None:
     """What is different in version OTHER: metrics, slices, and the rows that differ most."""
-    from model.engines.loading import Model
     from model.training.diff import metrics, rows
+    from model.training.losses import predictions_of
 
     settings = load_settings()
-    store = open_store(settings)
-    first, second = (
-        Model.load(store.folder(each), settings.model_verify_keys) for each in (one, other)
-    )
+    store, keys = open_store(settings), settings.model_verify_keys
+    first, second = (verify(store.folder(each), keys) for each in (one, other))
+    given = read_rows(data)
+    before, after = (predictions_of(each, given) for each in (first, second))
     click.echo(f"{one:>12}  {other:>12}")
-    lines = metrics(first.manifest, second.manifest), rows(first, second, read_rows(data))
-    for name, before, after in chain(*lines):
-        click.echo(f"{before:>12}  {after:>12}  {name}")
+    lines = metrics(first.manifest, second.manifest), rows(before, after, given)
+    for name, was, is_now in chain(*lines):
+        click.echo(f"{was:>12}  {is_now:>12}  {name}")
 
 
 @click.command()

@@ -10,11 +10,10 @@ import numpy as np
 
 from model.artifacts.store import Store
 from model.artifacts.verification import verify
-from model.engines.loading import Model
 from model.errors import ModelError
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import Losses, errors_of, new_rows
+from model.training.losses import Losses, errors_of, new_rows, predictions_of
 from model.training.outliers import reject_outliers
 
 VERSIONS = 8
@@ -26,7 +25,7 @@ ROWS = 2_000
 def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """The error of each version, oldest first, as the report shows it.
 
-    It is the absolute error, or the share of wrong answers. A version that cannot be loaded any
+    It is the absolute error, or the share of wrong answers. A version that cannot predict them any
     more, or after whose training fewer than two rows came, is left out. Beside its error is that of
     each version before it on the very same rows, if they are new to both.
     """
@@ -40,8 +39,8 @@ def aging(store: Store, history: History, keys: Sequence[Path] = ()) -> list[dic
             if not len(rows):
                 continue
             part = latest.part(rows)
-            predicted = Model.of(artifact).predict(part.columns).values
-        except (ModelError, ArithmeticError):
+            predicted = predictions_of(artifact, part).values
+        except ModelError:
             continue
         errors = errors_of(predicted, part.targets)
         if interval := difference(errors, np.zeros(len(errors))):

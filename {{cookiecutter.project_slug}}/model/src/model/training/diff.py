@@ -8,7 +8,7 @@ import pandas as pd
 from contract import FEATURES
 from model.artifacts.manifest import METRIC, Manifest
 from model.columns import text_of, to_values
-from model.engines.loading import Model
+from model.engines.predictions import Predictions
 from model.training.history import History
 
 ROWS = 10
@@ -32,10 +32,10 @@ def metrics(one: Manifest, other: Manifest) -> Iterator[Line]:
             yield name, f"{each.metrics[METRIC]:.4g}", f"{beside.metrics[METRIC]:.4g}"
 
 
-def rows(one: Model, other: Model, history: History) -> Iterator[Line]:
+def rows(one: Predictions, other: Predictions, history: History) -> Iterator[Line]:
     """The rows of a history on which their predictions differ most."""
-    found = one.predict(history.columns), other.predict(history.columns)
-    tables = (pd.DataFrame(each.numbers, columns=[*each.classes] or None) for each in found)
+    both = one, other
+    tables = (pd.DataFrame(each.numbers, columns=[*each.classes] or None) for each in both)
     before, after = next(tables).align(next(tables), fill_value=0.0)  # classes come and go
     apart = (before - after).abs().sum(axis=1).to_numpy()
     for row in np.argsort(-apart, kind="stable")[:ROWS]:
@@ -45,5 +45,5 @@ def rows(one: Model, other: Model, history: History) -> Iterator[Line]:
                 f"{each.name}={text_of(to_values(part.columns[each.name], each)[0])}"
                 for each in FEATURES
             )
-            was, is_now = (f"{text_of(each.values.item(row)):.12}" for each in found)
+            was, is_now = (f"{text_of(each.values.item(row)):.12}" for each in both)
             yield f"row {row + 1}: {' '.join(cells)}", was, is_now

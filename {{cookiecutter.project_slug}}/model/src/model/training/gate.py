@@ -24,7 +24,7 @@ from model.settings import Settings
 from model.training.evaluation import slices_of
 from model.training.history import History
 from model.training.intervals import difference
-from model.training.losses import Losses, errors_of, unseen_losses
+from model.training.losses import Losses, errors_of, predictions_of, unseen_losses
 from model.training.outliers import reject_outliers
 from model.training.trial import try_out
 
@@ -72,12 +72,12 @@ def judge_version(store: Store, version: str, history: History, settings: Settin
     ):
         try:
             found.objections.extend(check)
-        except (ModelError, ArithmeticError) as error:
+        except ModelError as error:
             found.objections.append(str(error))
     try:
         _replay(artifact, history, found.evidence)
-    except (ModelError, ArithmeticError) as error:
-        found.objections.append(f"it fails on what was served: {error}")
+    except ModelError as error:
+        found.objections.append(str(error))
     return found
 
 
@@ -147,9 +147,14 @@ def _current(
             yield "it has learnt from made-up rows, and the current version from real ones"
         return
     whose = f"the current version {current.manifest.version}"
-    losses = unseen_losses(new, history), unseen_losses(current, history)
-    rows = np.flatnonzero(np.isfinite(losses[0] + losses[1]))
-    ours, theirs = (each[rows] for each in losses)
+    ours = unseen_losses(new, history)
+    try:
+        theirs = unseen_losses(current, history)
+    except ModelError as error:  # which is no reason to keep it
+        evidence["current"] = str(error)
+        return
+    rows = np.flatnonzero(np.isfinite(ours + theirs))
+    ours, theirs = ours[rows], theirs[rows]
     evidence["rows"] = len(rows)
     if found := difference(ours, theirs):
         means = {"new": float(ours.mean()), "current": float(theirs.mean())}
@@ -211,7 +216,7 @@ def _replay(artifact: VerifiedArtifact, history: History, evidence: Any) -> None
     if not rows:
         return
     part = history.part(np.array(rows))
-    new = Model.of(artifact).predict(part.columns).values
+    new = predictions_of(artifact, part).values
     change = errors_of(new, part.served)
     words = "mean change" if new.dtype.kind == "f" else "share changed"
     evidence["replayed"] = {"rows": len(rows), words: change.mean(), "largest": change.max()}

@@ -18,6 +18,7 @@ from model.columns import Array, text_of, to_arrays
 from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.engines.sklearn import to_frame
+from model.errors import explained
 from model.training.history import History
 from model.training.splitting import Rows
 
@@ -27,6 +28,14 @@ RECORD = np.dtype([("row", "<u8"), ("loss", "<f4")])
 COLUMNS = [column.name for column in INPUTS]
 
 Losses = npt.NDArray[np.floating]
+
+
+def predictions_of(artifact: VerifiedArtifact, history: History) -> Predictions:
+    """What a version predicts of these rows; raises ModelError if it cannot."""
+    model = Model.of(artifact)
+    where = f"version {artifact.manifest.version} cannot predict the rows"
+    with explained(where, kinds=(Exception,)):
+        return model.predict(history.columns)
 
 
 def losses_of(predictions: Predictions, targets: Sequence[Any]) -> Losses:
@@ -65,11 +74,14 @@ def unseen_losses(artifact: VerifiedArtifact, history: History) -> Losses:
     """The loss of a version on each of these rows; NaN where it has learnt from the row.
 
     Of a row that it was judged on it is that of the judgement; any other is predicted now.
+
+    Raises:
+        ModelError: it cannot predict them.
     """
     losses, new = _looked_up(artifact, history)
     if len(new):
         part = history.part(new)
-        losses[new] = losses_of(Model.of(artifact).predict(part.columns), part.targets)
+        losses[new] = losses_of(predictions_of(artifact, part), part.targets)
     return losses
 
 
