@@ -5,10 +5,10 @@ import sys
 
 import click
 
-from model.cli.explaining import explain
+from model.cli.explaining import ask, explain
 from model.cli.predicting import predict
 from model.cli.training import promote, rollback, train
-from model.cli.versions import compare, diff, history, pull, push, show, versions
+from model.cli.versions import compare, diff, history, parity, pull, push, show, versions
 from model.errors import ModelError
 from model.settings import load_settings
 
@@ -36,6 +36,6 @@ def serve() -> None:
     run(load_settings())
 
 
-LOOK, CHANGE = (versions, show, diff, compare, history), (promote, rollback, push, pull)
-for command in (train, *LOOK, *CHANGE, predict, explain):
+LOOK, CHANGE = (versions, show, diff, compare, history, parity), (promote, rollback, push, pull)
+for command in (train, *LOOK, *CHANGE, predict, ask, explain):
     cli.add_command(command)

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from model.artifacts.log import Entry, current_at, current_of
-from model.artifacts.manifest import METRIC, Manifest
+from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.opening import open_store
 from model.artifacts.store import Store
-from model.artifacts.verification import verify
+from model.artifacts.verification import check_whole, verify
 from model.cli.describing import describe
 from model.cli.rows import ROWS, read_rows
 from model.errors import ModelError
@@ -107,6 +107,32 @@ def compare(one: str, other: str, data: Path) -> None:
     from model.training.comparison import compare as compare_on
 
     click.echo(compare_on(data, one, other))
+
+
+@click.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--version", help="Of this version instead of the current one.")
+@ROWS
+def parity(output: Path, version: str | None, data: Sequence[Path]) -> None:
+    """Write the rows on which a compiled model must predict as scikit-learn does.
+
+    A line of JSON each, with what scikit-learn predicts: the history, both sides of the splits of
+    trees, missing values, categories that were never seen.
+    """
+    from model.columns import to_arrays
+    from model.compiling.parity import parity_rows
+    from model.engines.sklearn import SklearnEngine
+
+    settings = load_settings()
+    folder, keys = open_store(settings).folder(version), settings.model_verify_keys
+    artifact = verify(folder, keys)
+    reference = SklearnEngine.load(check_whole(folder, keys, MODEL_FILE))
+    is_compiled = artifact.manifest.engine_file == ONNX_FILE
+    arrays = to_arrays(read_rows(data).columns, artifact.manifest.features)
+    with output.open("w", encoding="utf-8") as file:
+        for row in parity_rows(reference, artifact.content if is_compiled else None, arrays):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    click.echo(f"{output}: of version {artifact.manifest.version}", err=True)
 
 
 @click.command()

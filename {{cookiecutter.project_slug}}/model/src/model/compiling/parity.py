@@ -4,15 +4,17 @@ Both predict every row of the history (of a long one 200,000), and rows made for
 go wrong: on both sides of the splits of trees, missing values, categories that were never seen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from contract import FEATURES
 from contract.tolerance import TOLERANCE
 from model.artifacts.manifest import Compilation
-from model.columns import Array
+from model.columns import Array, to_values
 from model.compiling.probes import probe_rows
 from model.engines.loading import Engine
 from model.engines.predictions import Predictions
@@ -50,6 +52,26 @@ def prove(
                 f" value on {(error > TOLERANCE).sum()} of {len(error)} {kind}, such as {row}"
             )
     return Compilation(rows=rows, worst=worst)
+
+
+def parity_rows(
+    reference: Engine, graph: bytes | None, history: Mapping[str, Array]
+) -> Iterator[dict[str, Any]]:
+    """The same rows with what the reference predicts, for whatever else is to predict the same.
+
+    Each has its `features`, null where one is missing, moments as seconds since 1970, and what is
+    `expected`. Those for which the reference itself predicts no finite number are left out.
+    """
+    moments = {each.name for each in FEATURES if each.kind == "datetime"}
+    for _, part in probe_rows(reference, history, thresholds_of(graph) if graph else np.empty(0)):
+        values = {each.name: to_values(part[each.name], each) for each in FEATURES}
+        values |= {name: [None if it != it else it for it in part[name]] for name in moments}
+        predictions = reference.predict(part)
+        finite = np.isfinite(predictions.numbers).all(axis=1)
+        rows = zip(*values.values(), strict=True)
+        for row, expected, is_finite in zip(rows, predictions.rows(), finite, strict=True):
+            if is_finite:
+                yield {"features": dict(zip(values, row, strict=True)), "expected": expected}
 
 
 def relative_error(predictions: Predictions, expected: Predictions) -> Floats:
