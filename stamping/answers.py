@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stamping import staging
+from stamping import menu, staging
 from stamping.cells import KINDS
 from stamping.fields import WAYS, Field, features_of, field_of, split_column
 from stamping.names import LONGEST, name_of, short, visible
@@ -60,6 +60,7 @@ def all_faults(answers: Answers) -> list[str]:
         *field_faults(answers),
         *split_faults(answers),
         *timezone_faults(answers["__timezone"]),
+        *menu.dish_faults(answers["__dishes"]),
         *private_faults(answers),
         *history_faults(answers),
     ]

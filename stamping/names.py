@@ -25,6 +25,12 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
+def indented(value: object) -> str:
+    """The lines of JSON in which letters of all alphabets are as they are, and all is visible."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    return "".join(f"{visible(line)}\n" for line in lines)
+
+
 def by_name(headers: Sequence[str]) -> dict[str, list[int]]:
     """Where the columns of each name stand, first the one that is taken.
 

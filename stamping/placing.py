@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from stamping import RECORD, synthetic
+from stamping import RECORD, menu, synthetic
 from stamping.fields import READ, Field, features_of, field_of
-from stamping.names import visible
+from stamping.names import indented, visible
 from stamping.record import text_of
 from stamping.staging import STAGED, Facts
 
@@ -45,6 +45,8 @@ def main(answers: Answers) -> None:
     examples = json.loads(recorded) if recorded else place_data(answers, fields)
     write(RECORD, text_of(answers, to_json(examples)))
     write(EXAMPLES, "[\n" + ",\n".join(f"  {to_json(each)}" for each in examples) + "\n]\n")
+    for dish in answers["__dishes"].split():
+        menu.serve(dish, answers)
     target = fields[-1].name
     outcome = {target: examples[0].pop(target)}
     fill(README, EXAMPLE_REQUEST=quotable(examples[0]), EXAMPLE_OUTCOME=quotable(outcome))
@@ -106,8 +108,7 @@ def place(answers: Answers, fields: list[Field], facts: Facts) -> dict[str, Any]
     }
     if facts.without_target:
         provenance["without_target"] = facts.without_target
-    lines = json.dumps(provenance, indent=2, ensure_ascii=False).split("\n")
-    write(PROVENANCE, "".join(f"{visible(line)}\n" for line in lines))
+    write(PROVENANCE, indented(provenance))
     return provenance
 
 

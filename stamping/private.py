@@ -10,7 +10,7 @@ from stamping import TEMPLATE
 from stamping.names import short
 
 DEFAULTS = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
-MAY_DIFFER = ("__plural", "__timezone", "__template", "__examples")
+MAY_DIFFER = ("__plural", "__timezone", "__template", "__examples", "__dishes")
 """Those that people may give, which are checked as the answers are."""
 
 

@@ -1,12 +1,11 @@
 """What a project records of how it was stamped out, and what that is when it is done again."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stamping import TAG
-from stamping.names import visible
+from stamping.names import indented
 from stamping.private import DEFAULTS
 
 
@@ -18,12 +17,10 @@ def text_of(answers: Mapping[str, str], examples: str) -> str:
     """
     kept = {name: answers[name] for name in DEFAULTS if not name.startswith("_")}
     kept["history"] = Path(answers["history"]).name
-    kept |= {name: answers[name] for name in ("__plural", "__timezone")}
+    kept |= {name: answers[name] for name in ("__plural", "__timezone", "__dishes")}
     if kept["history"] not in ("sample", "none"):
         kept["__examples"] = examples
-    record = {"template": answers["__template"], "tag": TAG, "answers": kept}
-    lines = json.dumps(record, indent=2, ensure_ascii=False).split("\n")
-    return "".join(f"{visible(line)}\n" for line in lines)
+    return indented({"template": answers["__template"], "tag": TAG, "answers": kept})
 
 
 def context_of(record: Mapping[str, Any]) -> dict[str, str]:

@@ -113,8 +113,8 @@ dev/pair.py
 dev/records.py
 dev/score.py
 dev/soak.py
+dev/template.py
 dev/up.py
-dev/update.py
 docs/adr/0001-the-model-is-encapsulated.md
 docs/adr/0002-walls-and-layers.md
 docs/adr/0003-one-environment-per-unit.md

@@ -6,18 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace as Simple
 from typing import Any
 
 import pytest
-from conftest import Run, make_history, train_by_force, write_csv, write_provenance
+from conftest import Run, cell_of, make_history, train_by_force, write_csv, write_provenance
 
-from contract import INPUTS, TARGET, Prediction, golden
+from contract import FEATURES, INPUTS, TARGET, Prediction, golden
 from model.artifacts.manifest import MANIFEST_FILE, METRIC, MODEL_FILE
 from model.artifacts.store import Store
-from model.artifacts.verification import DIGEST_FILE, SIGNATURE_FILE
+from model.artifacts.verification import DIGEST_FILE, SIGNATURE_FILE, check_whole
 from model.cli import predicting
+from model.columns import to_arrays
+from model.engines.sklearn import SklearnEngine
 from model.errors import ModelError
 from model.serving.library import open_model
 from model.training.history import History
@@ -331,6 +334,52 @@ def test_a_prediction_is_explained_step_by_step(served: Run, store: Store) -> No
     assert found["version"] == store.current()
     assert found["encoded"]["columns"]
     assert len(added) == len(found["contributions"])
+
+
+def test_one_row_is_asked_for_by_name(served: Run, store: Store) -> None:
+    row = json.loads(ROWS[0])
+    words = [f"{name}={cell_of(value)}" for name, value in row.items()]
+    status, out, err = served("ask", *words)
+    assert (status, err) == (0, "")
+    predicted = json.loads(served("predict", ROWS[0])[1])[TARGET.name]
+    shown = f"{predicted:.6g}" if isinstance(predicted, float) else str(predicted)
+    first, second, *rest = out.splitlines()
+    assert (first, second.strip()) == (
+        TARGET.name,
+        f"{shown}  predicted by version {store.current()}",
+    )
+    assert "fallback" in rest
+    assert all(any(f" {name} " in line for line in rest) for name in row)
+    needed = next((each.name for each in INPUTS if not each.optional), None)
+    faults = {"nobody=1": "'nobody=1': none of ", "nobody": "'nobody': none of "}
+    faults |= {f"{words[0].split('=')[0]}=\n": f"{INPUTS[0].name}: "}
+    if needed:
+        faults[f"{needed}="] = f"the row: {needed}: "
+    for word, fault in faults.items():
+        status, out, err = served("ask", word)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert fault in err
+
+
+def test_the_rows_of_the_compile_gate_come_with_what_scikit_learn_predicts(
+    served: Run, store: Store, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "rows.csv", make_history(60))
+    output = tmp_path / "parity.jsonl"
+    assert served("parity", str(output), "--data", "rows.csv")[0] == 0
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert len(rows) > 60
+    assert all([*row["features"]] == [each.name for each in FEATURES] for row in rows)
+    columns = {each.name: [row["features"][each.name] for row in rows] for each in FEATURES}
+    for each in FEATURES:
+        assert not each.optional or None in columns[each.name]
+        assert each.kind != "category" or "never seen" in columns[each.name]
+        if each.kind == "datetime":
+            columns[each.name] = [
+                it if it is None else datetime.fromtimestamp(it, UTC) for it in columns[each.name]
+            ]
+    reference = SklearnEngine.load(check_whole(store.folder(), [], MODEL_FILE))
+    assert reference.predict(to_arrays(columns)).rows() == [row["expected"] for row in rows]
 
 
 def test_what_cannot_be_explained_is_one_line(served: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,11 +67,10 @@ def parity_rows(
         values = {each.name: to_values(part[each.name], each) for each in FEATURES}
         values |= {name: [None if it != it else it for it in part[name]] for name in moments}
         predictions = reference.predict(part)
-        finite = np.isfinite(predictions.numbers).all(axis=1)
-        rows = zip(*values.values(), strict=True)
-        for row, expected, is_finite in zip(rows, predictions.rows(), finite, strict=True):
-            if is_finite:
-                yield {"features": dict(zip(values, row, strict=True)), "expected": expected}
+        rows, expected = list(zip(*values.values(), strict=True)), predictions.rows()
+        for at in np.flatnonzero(np.isfinite(predictions.numbers).all(axis=1)):
+            features = dict(zip(values, rows[at], strict=True))
+            yield {"features": features, "expected": expected[at]}
 
 
 def relative_error(predictions: Predictions, expected: Predictions) -> Floats:
