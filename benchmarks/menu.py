@@ -1,0 +1,147 @@
+"""`make menu`: every deployment of the menu, measured in one run on one machine.
+
+Stamps the default project out with all dishes, trains it, asks each deployment for its numbers,
+round after round, and writes docs/menu.md, menu.json and menu.svg. A dish measures itself: its
+`make bench` prints the same numbers as JSON on its last line.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import menu_page
+from lines import lines_of, lines_of_dish
+from machine import machine
+from paths import BENCHMARKS, BUILD, TEMPLATE
+from processes import Failed, run_command
+from results import summary
+
+PROJECT = BUILD / "menu" / "order-wait-times"
+ABOUT = tomllib.loads((BENCHMARKS / "deployments.toml").read_text("utf-8"))
+WAYS = {
+    "library": "library:artifacts",
+    "subprocess": "subprocess:",
+    "socket": "http+unix://run/menu.sock",
+    "port": "http://127.0.0.1:{port}",
+}
+BULK_ROWS = 1_000_000
+NUMBERS = ("one_row_ms", "rows_per_second", "start_seconds", "memory_mb", "shipped_mb")
+"""What is measured of each; `null` where it has no meaning."""
+Numbers = dict[str, Any]
+
+
+def main() -> int:
+    """Measure and publish; 1 if a measurement failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", action="append", default=[], choices=ABOUT)
+    parser.add_argument("--keep", action="store_true", help="measure the project of the last run")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {"machine": machine(), "rounds": arguments.rounds, "deployments": {}}
+    if not (arguments.keep and PROJECT.exists()):
+        stamp_out()
+    rounds: dict[str, list[Numbers]] = {name: [] for name in arguments.only or ABOUT}
+    errors: dict[str, str] = {}
+    for number in range(arguments.rounds):
+        print(f"round {number + 1} of {arguments.rounds}", flush=True)
+        for name in rounds:
+            if name not in errors:
+                measure(name, rounds[name], errors)
+    for name, found in rounds.items():
+        outcome: Numbers = {"error": errors[name]} if name in errors else medians(found)
+        results["deployments"][name] = {**outcome, "lines": lines(name)}
+    menu_page.write(results, ABOUT, whole=not arguments.only)
+    for name, error in errors.items():
+        print(f"FAILED: {name}: {error}")
+    return int(bool(errors))
+
+
+def stamp_out() -> None:
+    """Stamp the default project out with every dish, set it up, train it."""
+    print("stamping out the default project with every dish, and training it", flush=True)
+    shutil.rmtree(PROJECT, ignore_errors=True)
+    tools = Path(sys.executable).parent
+    dishes = " ".join(sorted({about["dish"] for about in ABOUT.values() if "dish" in about}))
+    stamp = [str(tools / "cookiecutter"), "--no-input", "--default-config"]
+    run_command(*stamp, "--output-dir", PROJECT.parent, TEMPLATE, f"__dishes={dishes}")
+    make("setup", "dev/.venv/ready", "train")
+
+
+def make(*arguments: str) -> str:
+    """Run make in the project; what it printed."""
+    tools = Path(sys.executable).parent
+    command = ["make", "--silent", f"UV={tools / 'uv'}", f"PYTHON={sys.executable}"]
+    return run_command(*command, *arguments, cwd=PROJECT, environment=os.environ)
+
+
+def measure(name: str, rounds: list[Numbers], errors: dict[str, str]) -> None:
+    """Measure a deployment once; its numbers, or why there are none."""
+    print(f"  {name:14}", end="", flush=True)
+    start = time.monotonic()
+    own: dict[str, Callable[[], Numbers]] = {way: partial(measure_way, way) for way in WAYS}
+    own["bulk"] = measure_bulk
+    try:
+        found = own.get(name, partial(measure_dish, name))()
+    except (Failed, ValueError) as error:
+        errors[name] = str(error)[-2000:]
+        print(f"FAILED: {errors[name]}", flush=True)
+        return
+    rounds.append(found)
+    shown = " ".join(f"{key}={found[key]:.4g}" for key in NUMBERS if found[key] is not None)
+    print(f"{shown}  [{time.monotonic() - start:.0f} s]", flush=True)
+
+
+def measure_dish(name: str) -> Numbers:
+    """What `make bench` of a dish prints; a dish with several deployments names them."""
+    dish = ABOUT[name]["dish"]
+    found = json.loads(
+        make("--no-print-directory", "-C", f"dishes/{dish}", "bench").splitlines()[-1]
+    )
+    found = found.get(name, found)
+    return {**dict.fromkeys(NUMBERS), **found}
+
+
+def measure_way(way: str) -> Numbers:
+    """One of the ways that need no dish, as the service goes them."""
+    url = WAYS[way].format(port=19_000 + os.getpid() % 1000)
+    script = [PROJECT / "dev/.venv/bin/python", BENCHMARKS / "project_scripts/way.py"]
+    return dict(json.loads(run_command(*script, url, "3", cwd=PROJECT).splitlines()[-1]))
+
+
+def measure_bulk() -> Numbers:
+    """`model predict` of a Parquet file of a million rows."""
+    script = [PROJECT / "model/.venv/bin/python", BENCHMARKS / "project_scripts/bulk_rates.py"]
+    rows = f"{BULK_ROWS}"
+    return dict(json.loads(run_command(*script, rows, cwd=PROJECT).splitlines()[-1]))
+
+
+def medians(rounds: list[Numbers]) -> Numbers:
+    """The median of each number over the rounds, the least and the greatest; None where none is."""
+    have = [key for key, value in rounds[0].items() if isinstance(value, int | float)]
+    found = summary([{key: each[key] for key in have} for each in rounds])
+    return {**dict.fromkeys(NUMBERS), **found}
+
+
+def lines(name: str) -> int:
+    """The lines of source that a team owns for it."""
+    about = ABOUT[name]
+    if "dish" in about:
+        return lines_of_dish(PROJECT / "dishes" / about["dish"])
+    return sum(lines_of(PROJECT / path) for path in about["files"])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+    except Failed as error:
+        sys.exit(str(error))
