@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-menu test-pipelines test-fast lint bench new describe carry lock upgrade clean
+.PHONY: help demo test test-menu test-pipelines test-fast lint bench menu new describe carry lock upgrade clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,9 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 bench: .venv/ready .venv-clients/ready ## measure this beside the tools that a team would pick instead (45 minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
 
+menu: .venv/ready ## measure every deployment in one run: docs/menu.md, menu.json, menu.svg
+	@cd benchmarks && ../.venv/bin/python menu.py $(ARGS)
+
 OUT ?= ..
 
 new: .venv/ready ## CSV=history.csv TARGET=delay [OUT=..] [YES=1]: from your table to a trained project
@@ -53,16 +56,19 @@ lock: .venv/ready ## pin what the pyproject.toml files ask for, the stamped-out 
 	$(LOCK) --group clients -o requirements-clients.txt
 	$(LOCK) --group machinery -c "$(STAMPED)/service/requirements-dev.txt" -o requirements-machinery.txt
 	rm -rf build/order-wait-times
-	.venv/bin/cookiecutter . --no-input -o build
+	.venv/bin/cookiecutter . --no-input -o build __dishes="$(DISHES)"
 	$(MAKE) -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv UPGRADE=$(UPGRADE) lock
 	for file in requirements.txt requirements-uv.txt $(UNITS:%=%/requirements.txt) $(UNITS:%=%/requirements-dev.txt) \
 	  model/requirements-serving.txt service/requirements-extras.txt; do \
 	  cp build/order-wait-times/$$file "$(STAMPED)/$$file" || exit 1; done
+	for dish in $(DISHES); do for file in build/order-wait-times/dishes/$$dish/requirements*.txt; do \
+	  [ ! -e $$file ] || cp $$file "menu/$$dish/{{cookiecutter.dish}}/" || exit 1; done; done
 	$(MAKE) -C benchmarks UPGRADE=$(UPGRADE) lock
 
 upgrade: ## bring every requirements file up to date, the stamped-out ones too
 	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade
 
+DISHES := $(notdir $(patsubst %/cookiecutter.json,%,$(wildcard menu/*/cookiecutter.json)))
 UNITS := contract service model
 STAMPED := {{cookiecutter.project_slug}}
 LOCK = .venv/bin/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
