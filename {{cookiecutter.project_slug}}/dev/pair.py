@@ -41,7 +41,8 @@ class Pair:
         synthetic: whether the first model may learn from rows that are made up.
 
     A model server is started only where MODEL_URL points to this machine; for `library:` the model
-    runs in the service's own process, and a remote one runs elsewhere.
+    runs in the service's own process, for `subprocess:` the service starts its server, and a remote
+    one runs elsewhere.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Pair:
             os.environ["MODEL_STORE"] = url.path
             self._do("make", "--silent", f"{venv}/ready")
         with_model = True
-        if here or in_process:
+        if here or in_process or url.scheme == "subprocess":
             with_model = self._train_the_first()
         else:
             print(f"starting no model server: {self.settings.model_url} runs elsewhere")

@@ -103,6 +103,12 @@ class Process:
                 self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process
+        return self._process.pid
+
     def stop(self) -> int:
         """Ask it to stop; its exit status."""
         if self._process is None:
@@ -141,6 +147,7 @@ class Pair:
         port, ops_port, model_port = (self._stack.enter_context(reserved_port()) for _ in range(3))
         self.model_url = model_url.replace("PORT", str(model_port)) or f"http+unix://{self.socket}"
         self.url = f"http://127.0.0.1:{port}"
+        self.has_server = not self.model_url.startswith(("library:", "subprocess:"))
         environment = {
             "DATABASE_URL": database,
             "LOG_FORMAT": "json",
@@ -170,7 +177,8 @@ class Pair:
     @contextmanager
     def running(self) -> Iterator["Pair"]:
         """Start both, which are ready then; stopped at the end."""
-        self.model.start()
+        if self.has_server:
+            self.model.start()
         self.service.start()
         try:
             self.wait("ok")

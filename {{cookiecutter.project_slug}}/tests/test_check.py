@@ -121,6 +121,11 @@ def test_the_model_is_a_library(pair: Pair, store: Path) -> None:
     assert found == GOOD, text
 
 
+def test_the_model_is_a_child(pair: Pair) -> None:
+    found, text = check(pair, MODEL_URL="subprocess:")
+    assert found == GOOD, text
+
+
 def test_the_model_was_made_for_another_contract(pair: Pair) -> None:
     def change(message: dict[str, Any]) -> None:
         message["parameters"]["signature"] = "0" * 16

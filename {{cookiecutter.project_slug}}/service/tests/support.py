@@ -5,6 +5,7 @@ import json
 import socket
 import socketserver
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,7 @@ EXPLANATION = Explanation(
         for name, value in TESTED
     ],
 )
+FAKE_CHILD = Path(__file__).with_name("fake_child.py")
 PATIENCE_SECONDS = 30
 """How long to wait for what is sure to come."""
 
@@ -220,9 +222,11 @@ class FakeServer:
         tokens: each of which it accepts.
         headers: of the last request.
         more: what it answers beside the protocol.
+        children: the processes that have handed it connections.
     """
 
     def __init__(self) -> None:
+        self.children: list[int] = []
         self.model = FakeModel()
         self.more = {"/versions", f"/v2/models/{MODEL_NAME}/explain"}
         self.tokens = {TOKEN}
@@ -254,6 +258,7 @@ class FakeServer:
 
 class _TcpServer(ThreadingHTTPServer):
     daemon_threads = True
+    children: list[int]
 
     def handle_error(self, *_: Any) -> None:
         pass  # the client hung up, as it should
@@ -266,13 +271,33 @@ class _UnixServer(_TcpServer):
         socketserver.TCPServer.server_bind(self)
 
 
+class _HandedServer(_UnixServer):
+    """Gets its connections from `fake_child.py`."""
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        relay, address = self.socket.accept()
+        with relay:
+            pid, descriptors, *_ = socket.recv_fds(relay, 20, 1)
+        if not pid:
+            raise OSError("the child was killed meanwhile")
+        self.children.append(int(pid))
+        return socket.socket(fileno=descriptors[0]), address
+
+
 @contextmanager
 def serving(
     address: Any = ("127.0.0.1", 0),
     tls: ssl.SSLContext | None = None,
     server: FakeServer | None = None,
+    *,
+    is_child: bool = False,
 ) -> Iterator[tuple[FakeServer, str]]:
-    """A fake server at an address or on a path, and the MODEL_URL to reach it."""
+    """A fake server at an address or on a path, and the MODEL_URL to reach it.
+
+    Args:
+        is_child: whether it stands behind a child of the service, which passes on to the path what
+            it is handed.
+    """
     fake = server or FakeServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -281,6 +306,8 @@ def serving(
 
         def do_GET(self) -> None:
             model = fake.model
+            if self.path == "/v2/health/live":
+                return fake.send(self, 200, b"{}")
             fake.answer(self, model.versions if self.path == "/versions" else model.metadata)
 
         def do_POST(self) -> None:
@@ -292,13 +319,18 @@ def serving(
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    listener = (_UnixServer if isinstance(address, str) else _TcpServer)(address, Handler)
+    kind = _UnixServer if isinstance(address, str) else _TcpServer
+    listener = (_HandedServer if is_child else kind)(address, Handler)
+    listener.children = fake.children
     if tls:
         listener.socket = tls.wrap_socket(listener.socket, server_side=True)
     thread = Thread(target=listener.serve_forever, args=(0.01,))
     thread.start()
     try:
-        if isinstance(address, str):
+        if is_child:
+            fake.tokens = {""}
+            yield fake, f"subprocess:{sys.executable} -SE {FAKE_CHILD} {address}"
+        elif isinstance(address, str):
             yield fake, f"http+unix://{address}"
         else:
             yield fake, f"{'https' if tls else 'http'}://127.0.0.1:{listener.server_port}"

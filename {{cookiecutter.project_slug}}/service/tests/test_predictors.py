@@ -60,7 +60,7 @@ NETWORK = ["http", "http+unix"]
 over_the_network = pytest.mark.parametrize("way", NETWORK, indirect=True)
 
 
-@pytest.fixture(params=[*NETWORK, "library"])
+@pytest.fixture(params=[*NETWORK, "library", pytest.param("subprocess", marks=pytest.mark.slow)])
 def way(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Way]:
@@ -71,8 +71,10 @@ def way(
         yield Way(MODELS["artifacts"], FakeServer(), "library:artifacts")
         MODELS.clear()
         return
-    address = str(tmp_path / "model.sock") if "unix" in request.param else ("127.0.0.1", 0)
-    with serving(address) as (server, url):
+    is_child = request.param == "subprocess"
+    at_path = is_child or "unix" in request.param
+    address = str(tmp_path / "model.sock") if at_path else ("127.0.0.1", 0)
+    with serving(address, is_child=is_child) as (server, url):
         yield Way(server.model, server, url)
 
 
@@ -364,6 +366,7 @@ def test_an_artifact_that_comes_later_is_opened_by_the_readiness_check(way: Way)
         ("http://host:port", "ort"),
         ("library:", "folder"),
         ("library:artifacts", r"predictor\.engine"),
+        ("subprocess:no/such/model", r"no command 'no/such/model'"),
     ],
 )
 def test_an_invalid_url(url: str, fault: str) -> None:

@@ -34,7 +34,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     model_url: str = "http+unix://run/model.sock"
-    """Where to listen: `http+unix://` and a path, `http://host:port` or `https://host:port`."""
+    """Where to listen: `http+unix://` and a path, `http://host:port` or `https://host:port`.
+
+    `fd://number` is for the service, which starts this server where its MODEL_URL is `subprocess:`.
+    """
     model_tokens: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     """Bearer tokens separated by commas; each is accepted, so that they can be rotated."""
     model_tokens_file: Path | None = None
@@ -84,13 +87,15 @@ class Settings(BaseSettings):
 
     @property
     def bind(self) -> str:
-        """MODEL_URL for gunicorn, `unix:path` or `host:port`.
+        """MODEL_URL for gunicorn, `unix:path`, `host:port` or `fd://number`.
 
         Raises:
             ModelError: it is neither, or would take tokens in the clear from other hosts.
         """
         with contextlib.suppress(ValueError):  # of a port that is no number
             url = urlsplit(self.model_url)
+            if url.scheme == "fd" and url.netloc.isdecimal():
+                return self.model_url
             if url.scheme == "http+unix" and (path := unquote(url.netloc + url.path)):
                 return f"unix:{path}"
             if url.scheme in ("http", "https") and url.hostname:

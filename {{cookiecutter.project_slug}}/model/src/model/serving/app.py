@@ -34,8 +34,10 @@ LOOP_BYTES = 64 * 1024
 MILLISECONDS = re.compile(rb"[0-9]{1,9}")
 
 
-def create_app(model: Model, tokens: Tokens, settings: Settings, metrics: Metrics) -> Starlette:
-    """The application that answers for a model those who have a token."""
+def create_app(
+    model: Model, tokens: Tokens | None, settings: Settings, metrics: Metrics
+) -> Starlette:
+    """The application that answers for a model those who have a token; all if there are none."""
     api = Api(model, settings, metrics)
     models = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
     app = Starlette(

@@ -41,6 +41,9 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def start(self) -> None:
         """Start listening."""
+        if self.app.handed:
+            self.app.handed.watch(0)  # from now on this does
+            self.LISTENERS, self.systemd = [self.app.handed], True  # so that it removes no socket
         super().start()
         self._socket = self._look()
 
@@ -56,6 +59,8 @@ class Master(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         """See at every tick that all is there that workers need, and that they serve the latest."""
+        if self.app.handed and self.app.handed.is_abandoned():
+            raise StopIteration  # as gunicorn does on SIGTERM
         self.app.refresh()
         if self.app.follow():
             self._replace_workers()

@@ -19,6 +19,7 @@ from model.errors import ModelError
 from model.serving.access import tls_of, tokens_of
 from model.serving.app import create_app
 from model.serving.following import Following
+from model.serving.handed import Handed
 from model.serving.master import Master
 from model.serving.metrics import Metrics, forget, reload_failing, share
 from model.serving.unix import private_socket, wait_for_orphans
@@ -72,6 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     Attributes:
         artifact: the version that is served.
         tls: for connections, or None where there is no `https://`.
+        handed: where the service hands over connections, or None for a server of its own.
         users: the ids of the users that may call at a socket.
         metrics: of a worker.
 
@@ -81,10 +83,11 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tokens = tokens_of(settings)
+        self._bind = settings.bind
+        self.handed = Handed.at(self._bind) if self._bind.startswith("fd:") else None
+        self._tokens = None if self.handed else tokens_of(settings)
         self.tls = tls_of(settings)
         self.users = {os.geteuid(), *settings.model_peers}
-        self._bind = settings.bind
         self.following = Following(settings)
         self.artifact = self._verify()
         if self._bind.startswith("unix:"):
@@ -169,7 +172,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Have the next worker begin with the tokens and certificates of now."""
-        self._tokens.latest()
+        if self._tokens:
+            self._tokens.latest()
         if self.tls:
             self.tls.latest()
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from service.predictors.access import Access
+from service.predictors.child import Subprocess
 from service.predictors.library import Library
 from service.predictors.open_inference import OpenInference
 from service.predictors.port import Answer, Predictor, PredictorError, SelfTest
@@ -14,6 +15,7 @@ ADAPTERS: dict[str, Callable[..., Predictor]] = {
     "https": OpenInference,
     "http+unix": OpenInference,
     "library": Library,
+    "subprocess": Subprocess,
 }
 """By the scheme of MODEL_URL."""
 
@@ -22,7 +24,7 @@ def from_url(url: str, *, access: Access, connections: int) -> Predictor:
     """The predictor for a MODEL_URL; nothing is sent to the model yet.
 
     Args:
-        url: `http://`, `https://`, `http+unix://path` or `library:folder`.
+        url: `http://`, `https://`, `http+unix://path`, `library:folder` or `subprocess:`.
         access: how the service and a server know each other.
         connections: how many calls there may be at a time.
 
