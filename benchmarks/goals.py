@@ -33,7 +33,7 @@ class Goal:
 
 def goals(results: Results) -> list[Goal]:
     """Every goal whose numbers were measured."""
-    parts = (serving, memory, pair, product, bulk, swaps)
+    parts = (serving, memory, pair, client, product, bulk, swaps)
     return [goal for part in parts for goal in part(results)]
 
 
@@ -89,6 +89,13 @@ def pair(results: Results) -> Iterator[Goal]:
             share = median_of(ways[f"traced {kind}"], RPS) / median_of(ways[f"unix {kind}"], RPS)
             what = "requests/s with 8, 1 % of traces recorded, over none"
             yield Goal(f"POST /orders, {kind}: {what}", share, at_least=0.92)
+
+
+def client(results: Results) -> Iterator[Goal]:
+    """A prediction as the service asks for it."""
+    for each in measured(results, "client").values():
+        what = "a prediction: p50 of subprocess over unix, in turn"
+        yield Goal(what, median_of(each, "share"), at_most=1)
 
 
 def product(results: Results) -> Iterator[Goal]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from bulk import measure_bare, measure_file, measure_infer
+from client import measure_child
 from machine import versions
 from pair import DATABASES, MODEL_URLS, measure_pair, measure_product
 from paths import TEMPLATE
@@ -26,7 +27,8 @@ class Measurement:
     """One thing to measure.
 
     Attributes:
-        part: where it stands in the results: servers, workers, pair, product, bulk or swaps.
+        part: where it stands in the results: servers, workers, pair, client, product, bulk or
+            swaps.
         about: what stands beside its numbers there, its name first.
         measure: measures it once; raises Failed for a wrong, late or missing response.
         most_rounds: how often it is measured at most.
@@ -121,6 +123,7 @@ def measurements(only: list[str], rounds: int, seconds: int) -> list[Measurement
             for kind in DATABASES
             for way in MODEL_URLS
         },
+        ("client", "socket and child"): partial(measure_child, seconds),
         ("bulk", "bare"): partial(measure_bare, seconds),
         ("bulk", "file"): measure_file,
         ("bulk", "infer"): partial(measure_infer, seconds),

@@ -23,6 +23,7 @@ MODEL_URLS = {
     "unix": "http+unix://run/bench.sock",
     "http": "http://127.0.0.1:{port}",
     "library": f"library:{STORES[OURS]}",
+    "subprocess": "subprocess:",
     "traced": "http+unix://run/bench.sock",
 }
 TRACED = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
@@ -98,7 +99,7 @@ def started(way: str, database_url: str, workers: int, ops_port: int) -> Iterato
         if way == "traced":
             settings |= TRACED
             settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = stack.enter_context(collector())
-        if way != "library":
+        if way not in ("library", "subprocess"):
             stack.enter_context(running(f"pair-{way}-model", [MODEL, "serve"], settings, PROJECT))
         command = [service, "serve"]
         process = stack.enter_context(running(f"pair-{way}-service", command, settings, PROJECT))

@@ -8,7 +8,7 @@ from typing import Any
 
 Results = dict[str, Any]
 
-PARTS = ("servers", "workers", "pair", "product", "bulk", "swaps")
+PARTS = ("servers", "workers", "pair", "client", "product", "bulk", "swaps")
 RPS, P50, P99 = "load.8.rps", "load.8.p50_ms", "load.8.p99_ms"
 P50_ALONE = "load.1.p50_ms"
 START = "start_seconds"

@@ -94,6 +94,15 @@ def pair(results: Results) -> str:
     return table([*head, "p50 ms alone", "p99 ms"], rows)
 
 
+def client(results: Results) -> str:
+    """One line: a prediction of a server at a socket, and of one that is a child."""
+    rows = [
+        [name, *ranges(each, "unix_p50_ms", "subprocess_p50_ms", "share")]
+        for name, each in measured(results, "client").items()
+    ]
+    return table(["a prediction", "p50 ms at a socket", "of a child", "over the other"], rows)
+
+
 def product(results: Results) -> str:
     """One line for each product and database."""
     rows = [
@@ -156,5 +165,7 @@ def goals_met(results: Results) -> str:
 
 def report(results: Results) -> str:
     """Every table that has a line."""
-    tables = [part(results) for part in (servers, workers, pair, product, bulk, swaps, goals_met)]
+    tables = [
+        part(results) for part in (servers, workers, pair, client, product, bulk, swaps, goals_met)
+    ]
     return "\n\n".join(each for each in tables if each.count("\n") > 1)

@@ -124,6 +124,16 @@ RESULTS: dict[str, Any] = {
         server("library postgresql", COMPILED, 500),
         {"name": "unix postgresql", "error": "served by fallback"},
     ],
+    "client": [
+        {
+            "name": "socket and child",
+            "summary": {
+                "unix_p50_ms": spread(0.5),
+                "subprocess_p50_ms": spread(0.49),
+                "share": spread(0.98),
+            },
+        }
+    ],
     "product": [
         server("ours-1 sqlite", COMPILED, 900),
         server("ours-2 sqlite", COMPILED, 1000),
@@ -179,6 +189,7 @@ def test_goals_compare_with_the_best_peer() -> None:
         "MB proportional, the first worker and its master": (70, True),
         "MB proportional, each further worker": (30, True),
         "POST /orders, sqlite: p50 of unix over library": (1.25, True),
+        "a prediction: p50 of subprocess over unix, in turn": (0.98, True),
         "POST /orders, sqlite: requests/s with 8, times <by hand>, compiled": (1.5, True),
         "POST /orders, sqlite: p50 alone, over <by hand>, compiled": (2 / 3, True),
         "POST /orders, sqlite: requests/s with 8, times <by hand>, scikit-learn": (9, True),
