@@ -164,6 +164,7 @@ docs/adr/0046-the-report.md
 docs/adr/0047-explaining-one-prediction.md
 docs/adr/0048-contracts-expand-and-contract.md
 docs/adr/0049-the-ml-test-score.md
+docs/adr/0050-the-model-server-as-a-child.md
 docs/adr/README.md
 docs/adr/measurements.md
 docs/report.webp
@@ -223,6 +224,7 @@ model/src/model/serving/app.py
 model/src/model/serving/batching.py
 model/src/model/serving/check.py
 model/src/model/serving/following.py
+model/src/model/serving/handed.py
 model/src/model/serving/library.py
 model/src/model/serving/master.py
 model/src/model/serving/messages.py
@@ -264,6 +266,7 @@ model/tests/test_cli.py
 model/tests/test_comparison.py
 model/tests/test_compiling.py
 model/tests/test_explaining.py
+model/tests/test_handed.py
 model/tests/test_history.py
 model/tests/test_metrics.py
 model/tests/test_pipeline.py
@@ -311,6 +314,7 @@ service/src/service/predictors/__init__.py
 service/src/service/predictors/access.py
 service/src/service/predictors/breaker.py
 service/src/service/predictors/canary.py
+service/src/service/predictors/child.py
 service/src/service/predictors/connecting.py
 service/src/service/predictors/guarded.py
 service/src/service/predictors/incoming.py
@@ -351,12 +355,14 @@ service/src/service/templates/explanation.html
 service/src/service/tracing.py
 service/src/service/use_cases.py
 service/tests/conftest.py
+service/tests/fake_child.py
 service/tests/support.py
 service/tests/test_access.py
 service/tests/test_api.py
 service/tests/test_bad_input.py
 service/tests/test_canary.py
 service/tests/test_check.py
+service/tests/test_child.py
 service/tests/test_cli.py
 service/tests/test_database.py
 service/tests/test_document.py
@@ -385,6 +391,7 @@ tests/test_new_feature.py
 tests/test_pair.py
 tests/test_privacy.py
 tests/test_runbook.py
+tests/test_subprocess.py
 tests/test_systemd.py
 tests/test_tracing.py
 tests/test_walls.py

@@ -21,10 +21,12 @@ CLIENTS = Path(__file__).parent.parent / ".venv-clients/bin/python"
 UNITS = sorted(path.name for path in MACHINERY.iterdir() if path.is_dir())
 ALIKE = {
     "test_breaker.py",
+    "test_child_faults.py",
     "test_csv_table.py",
     "test_faults.py",
     "test_first_version.py",
     "test_front.py",
+    "test_handing.py",
     "test_database_faults.py",
     "test_incoming.py",
     "test_fuzzing.py",

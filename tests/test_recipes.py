@@ -172,6 +172,7 @@ def place(project: Path) -> None:
     with reserved_port() as port:
         serve_one_order(project, f"http://127.0.0.1:{port}")
     serve_one_order(project, "library:artifacts")
+    serve_one_order(project, "subprocess:")
 
 
 def tried_out(project: Path) -> None:

@@ -146,11 +146,11 @@ class Child:
         return f"{fault}, status {process.returncode}"
 
     def _start(self, descriptor: int) -> "Popen[bytes]":
-        # Not the own server's settings, such as where its processes share their metrics.
+        # Not what is for this server alone, such as where its processes share their metrics.
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("GUNICORN_", "PROMETHEUS_"))
+            if not name.startswith(("GUNICORN_", "NOTIFY_", "PROMETHEUS_"))
         }
         level = logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
         return Popen(  # noqa: S603
