@@ -1,5 +1,6 @@
 """A child that ends again and again, while eight threads ask it."""
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -22,13 +23,15 @@ def test_calls_fail_in_known_ways_while_it_is_killed_and_nothing_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "LONGEST_PAUSE_SECONDS", 0.1)
+    gc.collect()  # what other tests have left
     open_before = descriptors()
     with serving(str(tmp_path / "model.sock"), is_child=True) as (server, url):
         results = ask_while_it_is_killed(Way(server.model, server, url))
     assert {*results} <= {"answered", "unreachable"}
     assert results["answered"]
+    gc.collect()
     # The fake server's threads close what it was handed.
-    wait_until(lambda: descriptors() == open_before)
+    wait_until(lambda: descriptors() <= open_before)
 
 
 def ask_while_it_is_killed(way: Way) -> Counter[str]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 def way(tmp_path: Path) -> Iterator[Way]:
     with serving(str(tmp_path / "model.sock"), is_child=True) as (server, url):
         yield Way(server.model, server, url)
+        gc.collect()  # stops the children of what errors have kept
 
 
 def answers(predictor: Predictor) -> bool:

@@ -1,5 +1,6 @@
 """The port: one suite over every way of reaching a model."""
 
+import gc
 import math
 import os
 import socket
@@ -76,6 +77,8 @@ def way(
     address = str(tmp_path / "model.sock") if at_path else ("127.0.0.1", 0)
     with serving(address, is_child=is_child) as (server, url):
         yield Way(server.model, server, url)
+        if is_child:
+            gc.collect()  # stops the children of what errors have kept
 
 
 def ask(predictor: Predictor, request_id: str = "r1", seconds: float = 10) -> Answer:
