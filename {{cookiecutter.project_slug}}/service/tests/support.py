@@ -352,8 +352,14 @@ def open_model(folder: str) -> FakeModel:
 
 
 def install_library(folder: Path) -> None:
-    """Make a package in `folder` that brings `open_model`; `folder` must be on `sys.path`."""
+    """Make a package in `folder` that brings `open_model`; `folder` must be on `sys.path`.
+
+    It brings a scheme of MODEL_URL as well, `spare:`.
+    """
     package = folder / "fake_library-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-library\nVersion: 1\n")
-    (package / "entry_points.txt").write_text("[predictor.engine]\nlibrary = support:open_model\n")
+    (package / "entry_points.txt").write_text(
+        "[predictor.engine]\nlibrary = support:open_model\n"
+        "[service.predictors]\nspare = service.predictors.library:Library\n"
+    )

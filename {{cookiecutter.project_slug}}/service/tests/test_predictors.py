@@ -375,3 +375,13 @@ def test_an_artifact_that_comes_later_is_opened_by_the_readiness_check(way: Way)
 def test_an_invalid_url(url: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         from_url(url, access=Access(), connections=1)
+
+
+def test_a_package_brings_another_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="must begin"):
+        from_url("spare:artifacts", access=Access(), connections=1)
+    install_library(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert from_url("spare:artifacts", access=Access(), connections=1)
+    with pytest.raises(ValueError, match="library:, spare:"):
+        from_url("other:artifacts", access=Access(), connections=1)

@@ -34,11 +34,16 @@ KEEPALIVE_SECONDS = 5
 """Seconds without a request after which a connection is closed."""
 
 
-def serve(settings: Settings) -> None:
-    """Serve the current version until stopped; raises ModelError before anything is started."""
+def serve(settings: Settings, server_type: "type[Server] | None" = None) -> None:
+    """Serve the current version until stopped; raises ModelError before anything is started.
+
+    Args:
+        settings: of the server.
+        server_type: where another protocol stands in front, what puts it there.
+    """
     drop_credentials()
     logs.configure(settings)
-    server = Server(settings)
+    server = (server_type or Server)(settings)
     log_version(server.artifact.manifest)
     # The engine's libraries are imported before the fork: workers start sooner and share their
     # memory.
