@@ -131,6 +131,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection to it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Runtime
 
     def setup(self) -> None:

@@ -122,6 +122,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection to it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Storage
 
     def do_GET(self) -> None:
