@@ -84,7 +84,7 @@ class RuntimeApi(Server):
         """What the function answers; there is one environment, so one event at a time."""
         with self.one:
             self.events.put(event)
-            kind, result = self.results.get(timeout=60)
+            kind, result = self.results.get(timeout=180)
         assert kind == "response", result
         return result
 

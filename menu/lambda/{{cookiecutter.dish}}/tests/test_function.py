@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -132,7 +132,7 @@ def test_what_was_measured_is_added_up(api: RuntimeApi) -> None:
 
 def test_a_start_without_tokens_is_an_error_of_the_start() -> None:
     with function(MODEL_TOKENS="") as api:
-        kind, result = api.results.get(timeout=60)
+        kind, result = api.results.get(timeout=180)
         assert kind == "error"
         assert "MODEL_TOKENS" in result["errorMessage"]
 
@@ -149,7 +149,7 @@ def test_a_damaged_version_is_not_served(tmp_path: Path) -> None:
     with (folder / "model.onnx").open("ab") as file:
         file.write(b"x")
     with function(package) as api:
-        kind, result = api.results.get(timeout=60)
+        kind, result = api.results.get(timeout=180)
         assert kind == "error"
         assert "not the file that was stored" in result["errorMessage"]
 
@@ -213,13 +213,12 @@ def test_the_product_is_served_by_the_function(
 
 def wait_until_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Until the product has a model."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         assert process.poll() is None
         assert time.monotonic() < deadline
-        try:
+        with suppress(OSError, HTTPException):
             status, answer = call(port, "GET", "/readyz")
             if status == 200 and answer["model"] == "ok":
                 return
-        except (OSError, HTTPException):
-            time.sleep(0.05)
+        time.sleep(0.05)

@@ -94,7 +94,7 @@ def container(unpacked: Path) -> Iterator[int]:
 
 def wait_for_ping(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Until the container is healthy."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         assert process.poll() is None, "the container has ended"
         assert time.monotonic() < deadline, "the container does not become healthy"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic, sleep
@@ -226,16 +226,15 @@ def test_the_product_is_served_by_the_endpoint(
 
 def place(port: int, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
     """The metadata of an answer of the product, once it is ready."""
-    deadline = monotonic() + 60
+    deadline = monotonic() + 180
     while True:
         assert process.poll() is None
         assert monotonic() < deadline
-        try:
+        with suppress(OSError, HTTPException):
             status, answer = call(port, "GET", "/readyz")
             if status == 200 and json.loads(answer)["model"] == "ok":
                 break
-        except (OSError, HTTPException):
-            sleep(0.05)
+        sleep(0.05)
     document = json.loads(call(port, "GET", "/openapi.json")[1])
     path = next(each for each, methods in document["paths"].items() if "post" in methods)
     body = {

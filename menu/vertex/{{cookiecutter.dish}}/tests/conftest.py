@@ -75,7 +75,7 @@ def container(folder: Path, **environment: str) -> Iterator[int]:
 
 def wait_for_health(port: int, process: "subprocess.Popen[bytes]") -> None:
     """Until the container is healthy."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         assert process.poll() is None, "the container has ended"
         assert time.monotonic() < deadline, "the container does not become healthy"
