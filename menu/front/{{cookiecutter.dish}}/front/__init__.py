@@ -1,0 +1,1 @@
+"""One front-end before many model servers: cache, validation, enrichment and dispatch."""
