@@ -7,9 +7,9 @@ from front.server import ModelServer
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Models</title>
-<style>body {{ font: 15px system-ui; margin: 2em }} th, td {{ padding: .3em .8em }}</style>
+<style>body { font: 15px system-ui; margin: 2em } th, td { padding: .3em .8em }</style>
 <h1>Models</h1>
-<table><tr><th>Model<th>Version<th>Health<th>Requests<th>Cached<th>Failed<th>Busy<th>Limits{}</table>
+<table><tr><th>Model<th>Version<th>Health<th>Requests<th>Cached<th>Failed<th>Busy<th>Limits%s</table>
 """
 POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
@@ -33,4 +33,4 @@ def page(servers: Sequence[ModelServer]) -> str:
         counts = (each.outcomes.total(), each.outcomes["cached"], failed, each.busy)
         cells = (model.name, each.version, health, *counts, limits)
         rows += "<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in cells)
-    return PAGE.format(rows)
+    return PAGE % rows
