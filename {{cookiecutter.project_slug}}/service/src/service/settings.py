@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     """A file with the URL, in place of `database_url`; read at the start."""
 
     model_url: str = "http+unix://run/model.sock"
-    """http://, https://, http+unix://path, library:folder, subprocess:, or what a package brings."""
+    """http://, https://, http+unix://path, library:folder, subprocess:, or of a package's own."""
 
     model_canary_url: str | None = None
     """A second model that serves some of the requests, by the same settings `model_…`."""

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from math import isclose
 from pathlib import Path
@@ -14,39 +14,18 @@ from typing import Any
 
 import httpx
 import pytest
-from cookiecutter.generate import generate_files
+from conftest import Stamp
 from test_projects import KINDS, environment, write_history
 
-from stamping.private import DEFAULTS, derived
-
-MENU = Path(__file__).resolve().parents[2] / "menu/front"
 THREE = ("default", "binary with missing values", "multi-class by one feature")
 DATATYPES = {"float": "FP64", "int": "INT64", "bool": "BOOL", "category": "BYTES"}
 BATCH = 1000
-Stamp = Callable[..., Path]
 
 
-def order(project: Path) -> Path:
-    """The dish in a project, by the project's recorded answers."""
-    answers = DEFAULTS | json.loads((project / ".template.json").read_text())["answers"]
-    dish = json.loads((MENU / "cookiecutter.json").read_text())
-    context = {"cookiecutter": answers | derived(answers) | answers | dish}
-    generate_files(MENU, context, output_dir=project / "dishes")
-    return project / "dishes/front"
-
-
-def run(*command: object, cwd: Path, **options: Any) -> str:
+def run(*command: str | Path, cwd: Path) -> str:
     """What a command prints."""
-    done = subprocess.run(
-        [str(each) for each in command],
-        cwd=cwd,
-        env=environment(),
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-    return done.stdout
+    env = environment()
+    return subprocess.check_output(command, cwd=cwd, env=env, text=True)
 
 
 class Team:
@@ -111,12 +90,14 @@ def test_three_projects_behind_one_front(stamp: Stamp, tmp_path: Path) -> None:
         teams = []
         for kind in THREE:
             answers = dict(KINDS[kind])
-            if answers:
+            if not answers:
+                answers["__dishes"] = "front"
+            else:
                 history = tmp_path / f"{kind.replace(' ', '-')}.csv"
                 write_history(history, answers)
                 answers["history"] = str(history)
             teams.append(Team(stamp(tmp_path / "out", **answers), stack, folder))
-        dish = order(teams[0].project)
+        dish = teams[0].project / "dishes/front"
         run("make", "--silent", ".venv/ready", cwd=dish)
         token = secrets.token_urlsafe(32)
         (folder / "callers").write_text(token)
@@ -125,7 +106,11 @@ def test_three_projects_behind_one_front(stamp: Stamp, tmp_path: Path) -> None:
             lines += ["[[models]]", f"name = '{team.name}'", f"url = 'http+unix://{team.socket}'"]
             lines += [f"tokens_file = '{team.tokens}'", "timeout_ms = 20000"]
         (folder / "front.toml").write_text("\n".join(lines))
-        command = [dish / ".venv/bin/uvicorn", "--factory", "front.app:create_app"]
+        command: list[str | Path] = [
+            dish / ".venv/bin/uvicorn",
+            "--factory",
+            "front.app:create_app",
+        ]
         front = subprocess.Popen(
             [*command, "--uds", folder / "front.sock", "--no-access-log"],
             cwd=dish,
