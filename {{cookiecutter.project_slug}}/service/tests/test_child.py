@@ -76,12 +76,12 @@ def test_a_child_that_hangs_before_its_first_answer_is_no_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "OPEN_SECONDS", 0.01)
-    command = f"sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000'"
+    new, whole = tmp_path / "new", tmp_path / "whole"
+    command = f"sh -c 'echo $$ > {new}; mv {new} {whole}; exec sleep 1000'"
     predictor = Way(FakeServer().model, FakeServer(), f"subprocess:{command}").predictor()
-    wait_until((tmp_path / "pid").exists)
+    wait_until(whole.exists)
     assert faults_of(predictor) == {"unreachable"}  # at once, and not by the deadline
-    wait_until(lambda: (tmp_path / "pid").read_text().endswith("\n"))
-    pid = int((tmp_path / "pid").read_text())
+    pid = int(whole.read_text())
     assert is_there(pid)
     del predictor
     gc.collect()  # of what pytest knows about the errors
@@ -126,9 +126,12 @@ def test_the_child_has_none_of_the_settings_of_the_services_own_server(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "elsewhere")
     monkeypatch.setenv("GUNICORN_PID", "1")
     monkeypatch.setenv("MODEL_STORE", "somewhere")
-    command = f"sh -c 'env > {tmp_path}/env; exec sleep 1000'"
+    new, whole = tmp_path / "new", tmp_path / "whole"
+    command = f"sh -c 'env > {new}; mv {new} {whole}; exec sleep 1000'"
     monkeypatch.setattr(child, "OPEN_SECONDS", 0.01)
     predictor = way.predictor(f"subprocess:{command}")
-    wait_until(lambda: "MODEL_STORE" in (tmp_path / "env").read_text())
-    assert "GUNICORN" not in (tmp_path / "env").read_text()
+    wait_until(whole.exists)
+    names = {line.partition("=")[0] for line in whole.read_text().splitlines()}
+    assert {"MODEL_STORE", "MODEL_URL"} <= names
+    assert not {"GUNICORN_PID", "PROMETHEUS_MULTIPROC_DIR"} & names
     del predictor
