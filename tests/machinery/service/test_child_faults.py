@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -56,7 +57,7 @@ def ask_while_it_is_killed(way: Way) -> Counter[str]:
         for _ in range(KILLED):
             before = child_of(way.server)
             os.kill(before, signal.SIGKILL)
-            wait_until(lambda pid=before: is_followed(pid))
+            wait_until(partial(is_followed, before))
         done.set()
     assert [each.result() for each in calls] == [None] * THREADS
     return results
