@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ def test_three_projects_behind_one_front(stamp: Stamp, tmp_path: Path) -> None:
         stack.callback(front.terminate)
         headers = {"Authorization": f"Bearer {token}"}
         client = stack.enter_context(client_of(folder / "front.sock", headers))
-        wait_until_ready(client, [team.name for team in teams])
+        wait_until_ready(client, [team.name for team in teams], folder / "front.sock")
         for team in teams:
             headers = {"Authorization": f"Bearer {team.token}"}
             path = f"/v2/models/{team.name}/infer"
@@ -141,21 +142,22 @@ def test_three_projects_behind_one_front(stamp: Stamp, tmp_path: Path) -> None:
         }
 
 
-def client_of(socket: Path, headers: dict[str, str]) -> httpx.Client:
+def client_of(path: Path, headers: dict[str, str]) -> httpx.Client:
     """A client of a server at a socket."""
-    transport = httpx.HTTPTransport(uds=str(socket))
+    transport = httpx.HTTPTransport(uds=str(path))
     return httpx.Client(transport=transport, base_url="http://x", headers=headers, timeout=60)
 
 
-def wait_until_ready(client: httpx.Client, names: list[str]) -> None:
-    """Return once all of these models answer."""
-    deadline = time.monotonic() + 60
-    for name in names:
-        while True:
-            assert time.monotonic() < deadline, f"{name} is not ready"
-            try:
-                if client.get(f"/v2/models/{name}/ready").status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
+def wait_until_ready(client: httpx.Client, names: list[str], path: Path) -> None:
+    """Return once all of these models answer at the front's socket."""
+    deadline = time.monotonic() + 120
+    wanted = [f"/v2/models/{name}/ready" for name in names]
+    while not (listens(path) and all(client.get(each).status_code == 200 for each in wanted)):
+        assert time.monotonic() < deadline, f"none of {names} is ready"
+        time.sleep(0.1)
+
+
+def listens(path: Path) -> bool:
+    """Whether a server takes connections there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
