@@ -3,9 +3,11 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
+from onnx import TensorProto as Proto
 
 from contract import FEATURES, TARGET
 from contract.types import INVISIBLE, KINDS
@@ -18,9 +20,9 @@ from model.settings import load_settings
 BUILD = Path(__file__).parent / "build"
 NEWEST = {"": 25, "ai.onnx.ml": 5}
 """The newest operators of onnxruntime-react-native 1.24; onnxruntime-web 1.30 has newer ones."""
-TENSORS = {"DOUBLE": "float64", "FLOAT": "float32", "STRING": "string"}
-NUMBERS = {"float": "number", "int": "number"}
-TYPES = {**NUMBERS, "bool": "boolean", "category": "string", "datetime": "Date"}
+TENSORS = {Proto.DOUBLE: "float64", Proto.FLOAT: "float32", Proto.STRING: "string"}
+TYPES = {"bool": "boolean", "category": "string", "datetime": "Date"}
+"""Of the values in TypeScript; those of the other kinds are numbers."""
 
 
 def current_version() -> tuple[Manifest, onnx.ModelProto]:
@@ -35,17 +37,10 @@ def current_version() -> tuple[Manifest, onnx.ModelProto]:
     if ONNX_FILE not in artifact.manifest.files:
         raise ModelError(f"{version} is not compiled: {artifact.manifest.compiled.reason}")
     model = onnx.load_from_string(artifact.content)
-    for each in model.opset_import:
-        if each.version > NEWEST.get(each.domain, 0):
-            operators = f"operators of {each.domain or 'ai.onnx'} {each.version}"
-            raise ModelError(f"{version} uses {operators}, which ONNX Runtime on phones lacks")
+    if newer := [it for it in model.opset_import if it.version > NEWEST.get(it.domain, 0)]:
+        operators = f"operators of {newer[0].domain or 'ai.onnx'} {newer[0].version}"
+        raise ModelError(f"{version} uses {operators}, which ONNX Runtime on phones lacks")
     return artifact.manifest, model
-
-
-def name_output(graph: onnx.GraphProto, name: str) -> None:
-    """Name the last output, so that no package but that of this version can use the file."""
-    graph.node.append(onnx.helper.make_node("Identity", [graph.output[-1].name], [name]))
-    graph.output[-1].name = name
 
 
 def typescript(manifest: Manifest, graph: onnx.GraphProto) -> Iterator[str]:
@@ -54,37 +49,27 @@ def typescript(manifest: Manifest, graph: onnx.GraphProto) -> Iterator[str]:
     names = " | ".join(json.dumps(each, ensure_ascii=False) for each in classes)
     yield "export interface Features {"
     for each in FEATURES:
-        mark, null = ("?", " | null") if each.optional else ("", "")
-        yield f"  {each.name}{mark}: {TYPES[each.kind]}{null};"
+        missing = "?: null |" if each.optional else ":"
+        yield f"  {each.name}{missing} {TYPES.get(each.kind, 'number')};"
     yield "}\nexport interface Prediction {"
-    yield f"  {TARGET.name}: {names if TARGET.kind == 'category' else TYPES[TARGET.kind]};"
+    target = names if TARGET.kind == "category" else TYPES.get(TARGET.kind, "number")
+    yield f"  {TARGET.name}: {target};"
     if classes:
         yield f"  probabilities: Record<{names}, number>;"
     yield "  metadata: { model_version: string };\n}"
-    shares = {name: each.shares or {} for name, each in manifest.observed.items()}
-    features = {
-        each.name: {
-            "kind": each.kind,
-            "optional": each.optional,
-            "expected": KINDS[each.kind].expected,
-            "known": [*shares.get(each.name, {})],
-        }
-        for each in FEATURES
-    }
+    known = {name: list(each.shares or {}) for name, each in manifest.observed.items()}
     model = {
         "version": manifest.version,
-        "target": {"name": TARGET.name, "kind": TARGET.kind},
+        "target": asdict(TARGET),
         "classes": classes,
-        "features": features,
-        "tensors": {each.name: tensor_type(each) for each in graph.input},
+        "features": [
+            asdict(each) | {"expected": KINDS[each.kind].expected, "known": known.get(each.name)}
+            for each in FEATURES
+        ],
+        "tensors": {each.name: TENSORS[each.type.tensor_type.elem_type] for each in graph.input},
         "invisible": INVISIBLE,
     }
-    yield f"export const MODEL = {json.dumps(model, ensure_ascii=False, indent=2)};"
-
-
-def tensor_type(value: onnx.ValueInfoProto) -> str:
-    """The type of an input, as ONNX Runtime for JavaScript calls it."""
-    return TENSORS[onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)]
+    yield f"export const MODEL = {json.dumps(model, ensure_ascii=False, indent=2)};\n"
 
 
 def main() -> None:
@@ -93,9 +78,11 @@ def main() -> None:
         manifest, model = current_version()
     except ModelError as error:
         sys.exit(f"javascript: {error}")
-    BUILD.mkdir(exist_ok=True)
-    (BUILD / "model.ts").write_text("\n".join([*typescript(manifest, model.graph), ""]), "utf-8")
-    name_output(model.graph, manifest.version)
+    (BUILD / "model.ts").write_text("\n".join(typescript(manifest, model.graph)), "utf-8")
+    # Named as the version, the output is found by no package but that of the same version.
+    last = model.graph.output[-1]
+    model.graph.node.add(op_type="Identity", input=[last.name], output=[manifest.version])
+    last.name = manifest.version
     (BUILD / "model.onnx").write_bytes(model.SerializeToString())
 
 

@@ -1,4 +1,3 @@
-// What the bundler puts beside the page; the first two are the address of the file.
+// The addresses of files that the bundler puts beside the page.
 declare module "*.wasm";
 declare module "*.onnx";
-declare module "*.css";

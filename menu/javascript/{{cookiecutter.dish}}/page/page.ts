@@ -3,80 +3,62 @@ import * as ort from "onnxruntime-web/wasm";
 import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 import file from "../build/model.onnx";
 import { MODEL } from "../build/model.js";
-import { encode, FeatureError, Predictor } from "../src/predictor.js";
-import "./page.css";
+import { encode, Predictor } from "../src/predictor.js";
 
 export { encode };
 
-const TYPES: Record<string, object> = {
-  float: { inputMode: "decimal" },
-  int: { inputMode: "numeric" },
-  datetime: { type: "datetime-local", step: "any" },
-};
-const features = Object.entries(MODEL.features);
-const fields = new Map(features.map(([name]) => [name, document.createElement("input")]));
 const output = document.querySelector("output")!;
+const fields = MODEL.features.map((feature) => ({ ...feature, field: add(feature) }));
 
-/** Put the fields into the page; names and values as text, never as HTML. */
-function fill(): void {
-  for (const [name, { kind, optional, known }] of features) {
-    const [label, list] = [document.createElement("label"), document.createElement("datalist")];
-    list.id = `known-${name}`;
-    list.append(...known.map((value) => new Option(value, value)));
-    Object.assign(fields.get(name)!, TYPES[kind]).setAttribute("list", list.id);
-    label.append(optional ? `${name} (optional)` : name, fields.get(name)!);
-    document.querySelector("form")!.append(label, list);
-  }
-  document.querySelector("footer")!.textContent = `version ${MODEL.version}`;
+/** A new field in the form; names and values are put there as text, never as HTML. */
+function add({ name, kind, optional, known }: (typeof MODEL.features)[number]): HTMLInputElement {
+  const [label, field] = [document.createElement("label"), document.createElement("input")];
+  if (kind === "datetime") Object.assign(field, { type: "datetime-local", step: "any" });
+  if (kind === "float" || kind === "int") field.inputMode = "decimal";
+  const list = document.createElement("datalist");
+  list.append(...(known ?? []).map((value) => new Option(value, value)));
+  list.id = `known-${name}`;
+  field.setAttribute("list", list.id);
+  label.append(optional ? `${name} (optional)` : name, field);
+  document.querySelector("form")!.append(label, list);
+  return field;
 }
 
 /** What is typed into a field; text that is no value stays as it is, for the error to show. */
-function read(field: HTMLInputElement, kind: string): unknown {
-  const text = field.validity.badInput ? "incomplete" : field.value;
-  if (!text.trim()) return null;
-  if (kind === "bool") return { true: true, false: false }[text] ?? text;
+function read({ value: text, validity }: HTMLInputElement, kind: string): unknown {
+  if (!text.trim()) return validity.badInput ? "incomplete" : null;
   if (kind === "datetime") return new Date(text);
+  if (kind === "bool") return text === "true" || (text !== "false" && text);
   return kind === "category" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-async function show(predictor: Predictor): Promise<void> {
-  const values = features.map(([name, { kind }]) => [name, read(fields.get(name)!, kind)]);
-  for (const field of fields.values()) field.setCustomValidity("");
+async function show(): Promise<void> {
+  const values = fields.map(({ name, kind, field }) => [name, read(field, kind)]);
   try {
     const prediction = { ...(await predictor.predict(Object.fromEntries(values))) };
     const { metadata, probabilities, ...target }: Record<string, unknown> = prediction;
-    const rows = Object.entries({ ...target, ...(probabilities as object) });
-    output.textContent = rows.map(([name, value]) => `${name}: ${rounded(value)}`).join("\n");
+    const rows = [target, probabilities ?? {}, metadata].flatMap((part) => Object.entries(part!));
+    const shown = (it: unknown) => (typeof it === "number" ? Number(it.toPrecision(6)) : it);
+    output.textContent = rows.map(([name, value]) => `${name}: ${shown(value)}`).join("\n");
   } catch (error) {
     output.textContent = (error as Error).message;
-    if (error instanceof FeatureError) fields.get(error.feature)?.setCustomValidity(error.message);
   }
-}
-
-function rounded(value: unknown): string {
-  return String(typeof value === "number" ? Number(value.toPrecision(6)) : value);
 }
 
 /** Keep the files of this page, and no other, for when there is no network. */
 async function keep(): Promise<void> {
   const loaded = performance.getEntriesByType("resource").map((each) => each.name);
-  const files = [...new Set([location.origin + location.pathname, ...loaded])];
+  const files = new Set([location.origin + location.pathname, ...loaded]);
   const cache = await caches.open(location.pathname);
-  await cache.addAll(files);
-  const old = (await cache.keys()).filter((each) => !files.includes(each.url));
-  await Promise.all(old.map((each) => cache.delete(each)));
+  await cache.addAll([...files]);
+  for (const { url } of await cache.keys()) if (!files.has(url)) await cache.delete(url);
   await navigator.serviceWorker.register("worker.js");
 }
 
-async function load(): Promise<Predictor> {
-  ort.env.wasm.numThreads = 1; // several would need headers of the server, and make no row quicker
-  ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
-  const session = await ort.InferenceSession.create(new URL(file, import.meta.url).href);
-  return new Predictor(session, ort.Tensor);
-}
-
-fill();
-export const predictor = await load();
-document.addEventListener("input", () => void show(predictor));
-await show(predictor);
+// More threads would need headers of the server, and make no row quicker.
+Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: { wasm: `${new URL(wasm, import.meta.url)}` } });
+const session = await ort.InferenceSession.create(new URL(file, import.meta.url).href);
+export const predictor = new Predictor(session, ort.Tensor);
+document.addEventListener("input", show);
+await show();
 if (isSecureContext) void keep(); // browsers have service workers for https and localhost alone

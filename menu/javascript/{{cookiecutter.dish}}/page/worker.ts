@@ -1,7 +1,5 @@
 /** The service worker: what the page keeps is there without a network. */
-addEventListener("fetch", ((event: FetchEvent) => {
-  event.respondWith(respond(event.request));
-}) as EventListener);
+addEventListener("fetch", ((it: FetchEvent) => it.respondWith(respond(it.request))) as EventListener);
 
 /** A file with a hash in its name never changes; the page is new whenever there is a network. */
 async function respond(request: Request): Promise<Response> {

@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { brotliCompressSync } from "node:zlib";
 import { MODEL } from "../build/package/build/model.js";
 import { launch, serve } from "./browser.mjs";
-import { rows } from "./rows.mjs";
+import { FEATURES, rows } from "./rows.mjs";
 
 const median = (numbers) => numbers.toSorted((one, other) => one - other)[numbers.length >> 1];
 const features = { ...rows[0].features };
 for (const name in features) {
-  if (MODEL.features[name].kind === "datetime") features[name] = new Date(features[name] * 1000);
+  if (FEATURES[name].kind === "datetime") features[name] = new Date(features[name] * 1000);
 }
 
 /** Microseconds for one row, by a module that exports `predictor`. */
@@ -48,12 +48,16 @@ for (let count = 0; count < 5; count++) {
 }
 await browser.close();
 await server.stop();
-const files = readdirSync("build/site").map((name) => [name.replace(/-[A-Z0-9]{8}\./, "."), readFileSync(`build/site/${name}`)]);
+const shipped = readdirSync("build/site").map((name) => {
+  const content = readFileSync(`build/site/${name}`);
+  const sizes = { bytes: content.length, brotli_bytes: brotliCompressSync(content).length };
+  return [name.replace(/-[A-Z0-9]{8}\./, "."), sizes];
+});
+const native = await perRow({ module: new URL("phone.mjs", import.meta.url).href, features });
 const report = {
   version: MODEL.version,
-  bytes: Object.fromEntries(files.map(([name, { length }]) => [name, length])),
-  brotli_bytes: Object.fromEntries(files.map(([name, content]) => [name, brotliCompressSync(content).length])),
+  shipped: Object.fromEntries(shipped),
   first_answer_ms: { first_visit: median(fresh), later_visit: median(again) },
-  row_us: { chromium: inBrowser, native: await perRow({ module: new URL("phone.mjs", import.meta.url).href, features }) },
+  row_us: { chromium: inBrowser, native },
 };
 console.log(JSON.stringify(report, null, 2));

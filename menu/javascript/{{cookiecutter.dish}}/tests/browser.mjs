@@ -27,7 +27,8 @@ export async function serve(replaced = {}) {
     const name = request.url === "/" ? "index.html" : request.url.slice(1);
     response.setHeader("Content-Type", TYPES[extname(name)] ?? "application/octet-stream");
     if (name in replaced) return response.end(replaced[name]);
-    if (!/^[\w.-]+$/.test(name) || !existsSync(`build/site/${name}`)) return response.writeHead(404).end();
+    const isThere = /^[\w.-]+$/.test(name) && existsSync(`build/site/${name}`);
+    if (!isThere) return response.writeHead(404).end();
     createReadStream(`build/site/${name}`).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

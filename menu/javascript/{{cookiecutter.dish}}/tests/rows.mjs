@@ -8,9 +8,11 @@ export const rows = readFileSync("build/parity.jsonl", "utf8")
   .split("\n")
   .map((line) => JSON.parse(line));
 
+/** Each feature by its name. */
+export const FEATURES = Object.fromEntries(MODEL.features.map((each) => [each.name, each]));
+
 /** The names of the features of this kind. */
-export const named = (kind) =>
-  Object.keys(MODEL.features).filter((name) => MODEL.features[name].kind === kind);
+export const named = (kind) => Object.keys(FEATURES).filter((name) => FEATURES[name].kind === kind);
 
 /**
  * The predictions for all rows, by a module that exports `predictor` and `encode`.
@@ -43,13 +45,15 @@ export function assertSame(predictions) {
   const all = rows.flatMap((row) => numbers(row.expected));
   const largest = all.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
   const floor = largest * (all.every((each) => Math.fround(each) === each) ? 1 : 1e-7);
+  const names = (row) => Object.keys(row.probabilities ?? {});
+  const target = MODEL.target.name;
   for (const [index, { features, expected }] of rows.entries()) {
     const { metadata, ...found } = predictions[index];
     const told = JSON.stringify({ features, expected, found });
     assert.equal(metadata.model_version, MODEL.version);
     assert.deepEqual(Object.keys(found).sort(), Object.keys(expected).sort(), told);
-    if (MODEL.classes.length) assert.equal(found[MODEL.target.name], expected[MODEL.target.name], told);
-    assert.deepEqual(Object.keys(found.probabilities ?? {}), Object.keys(expected.probabilities ?? {}));
+    if (MODEL.classes.length) assert.equal(found[target], expected[target], told);
+    assert.deepEqual(names(found), names(expected));
     for (const [place, right] of numbers(expected).entries()) {
       const off = Math.abs(numbers(found)[place] - right) / Math.max(Math.abs(right), floor);
       assert.ok(off <= 1e-5, told);

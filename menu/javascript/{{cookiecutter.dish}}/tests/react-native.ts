@@ -1,4 +1,4 @@
-/** The same package in an app of React Native: `file` is where the app keeps `model.ort`. */
+/** The types of the package fit those of React Native's runtime: `file` is the path of `model.ort`. */
 import { InferenceSession, Tensor } from "onnxruntime-react-native";
 import { Predictor } from "../src/predictor.js";
 
