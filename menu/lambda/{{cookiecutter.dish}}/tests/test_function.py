@@ -33,11 +33,18 @@ def plain(value: Any, kind: str) -> Any:
     return datetime.fromtimestamp(value, UTC).isoformat()
 
 
+def can_be_sent(row: dict[str, Any]) -> bool:
+    """Whether its moments are whole microseconds: a text has no more, so nobody can ask others."""
+    moments = (row["features"][each.name] for each in FEATURES if each.kind == "datetime")
+    return all(at is None or datetime.fromtimestamp(at, UTC).timestamp() == at for at in moments)
+
+
 def batches() -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
     """The parity rows: the body of a request, and what is predicted."""
     text = (DISH / "build/parity.jsonl").read_text("utf-8")
-    rows = [json.loads(line) for line in text.rstrip("\n").split("\n")]
-    assert len(rows) > 100
+    every = [json.loads(line) for line in text.rstrip("\n").split("\n")]
+    rows = [*filter(can_be_sent, every)]
+    assert len(rows) > max(100, len(every) / 2)
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         inputs = [

@@ -18,8 +18,9 @@ JSON = {"Content-Type": "application/json"}
 def rows() -> Iterator[list[dict[str, Any]]]:
     """The parity rows in batches."""
     text = (DISH / "build/parity.jsonl").read_text("utf-8")
-    found = [json.loads(line) for line in text.rstrip("\n").split("\n")]
-    assert len(found) > 100
+    every = [json.loads(line) for line in text.rstrip("\n").split("\n")]
+    found = [*filter(can_be_sent, every)]
+    assert len(found) > max(100, len(every) / 2)
     for start in range(0, len(found), BATCH):
         yield found[start : start + BATCH]
 
@@ -29,6 +30,12 @@ def plain(value: Any, kind: str) -> Any:
     if kind != "datetime" or value is None:
         return value
     return datetime.fromtimestamp(value, UTC).isoformat()
+
+
+def can_be_sent(row: dict[str, Any]) -> bool:
+    """Whether its moments are whole microseconds: a text has no more, so nobody can ask others."""
+    moments = (row["features"][each.name] for each in FEATURES if each.kind == "datetime")
+    return all(at is None or datetime.fromtimestamp(at, UTC).timestamp() == at for at in moments)
 
 
 def inputs(batch: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
