@@ -20,11 +20,9 @@ from model.serving.server import Server, serve
 from model.settings import load_settings
 
 UNPACKED = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
-"""Where SageMaker unpacks `model.tar.gz`."""
 ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
-"""The one header that SageMaker passes on as it is: here `name=value&…`."""
 FORWARDED = {"x-request-id", "x-request-timeout-ms", "traceparent"}
-"""What of it becomes headers of their own."""
+"""The first is the one header that SageMaker passes on, `name=value&…`; these become headers."""
 
 
 class Routes:
@@ -68,7 +66,7 @@ class Container(Server):
 
 
 def run() -> None:
-    """Serve what is in /opt/ml/model, or the version that came with the image."""
+    """Serve the version that SageMaker has unpacked, or the one that came with the image."""
     found = [each.name for each in UNPACKED.glob("*") if VERSION.fullmatch(each.name)]
     if len(found) == 1:
         os.environ |= {"MODEL_STORE": str(UNPACKED), "MODEL_VERSION": found[0]}

@@ -25,7 +25,6 @@ from service.predictors.port import Reason, Topic
 
 URL = re.compile(r"sagemaker://([a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62})(?:\?region=([a-z0-9-]+))?")
 CONNECT_SECONDS = 1.0
-"""How long making a connection may keep a thread, whose caller may have left."""
 OVERLOADED = {"ThrottlingException", "ModelNotReadyException", "ServiceUnavailable"}
 REASONS: list[tuple[Any, Reason]] = [
     (exceptions.NoCredentialsError, "unauthorized"),
@@ -56,6 +55,7 @@ class SageMaker:
         if not (match := URL.fullmatch(url)):
             raise ValueError("it must be sagemaker://ENDPOINT?region=REGION")
         self._endpoint, region = match.groups()
+        # Making a connection may keep a thread for that long, whose caller may have left.
         limits = {"connect_timeout": CONNECT_SECONDS, "max_pool_connections": connections}
         config = Config(retries={"total_max_attempts": 1}, **limits)
         try:
