@@ -1,10 +1,14 @@
-"""How many lines of source a team owns: without blank lines, comments, docstrings, tests, locks."""
+"""How many lines of source a team owns.
+
+Without blank lines, comments and docstrings; without tests, benchmarks, locks, settings of tools.
+"""
 
 import ast
 import re
 from pathlib import Path
 
-NOT_SOURCE = {"README.md", "Makefile", ".gitignore", "package-lock.json", "ruff.toml"}
+NOT_SOURCE = {"README.md", "Makefile", ".gitignore", ".npmrc", "bench.py", "py.typed", "ruff.toml"}
+SETTINGS = {".ini", ".json", ".toml"}
 FOLDERS_LEFT_OUT = {"tests", "build", "node_modules", ".venv", "__pycache__"}
 SLASHES = re.compile(r"/\*.*?\*/|(?<![:'\"])//[^\n]*", re.DOTALL)
 COMMENTS = {
@@ -24,7 +28,8 @@ def lines_of_dish(folder: Path) -> int:
 def is_source(path: Path) -> bool:
     """Whether a file of a dish is its source, given its path within the dish."""
     lock = path.name.startswith("requirements") and path.suffix in (".txt", ".in")
-    return path.name not in NOT_SOURCE and not lock and not FOLDERS_LEFT_OUT & {*path.parts}
+    is_left_out = lock or path.name in NOT_SOURCE or path.suffix in SETTINGS
+    return not is_left_out and not FOLDERS_LEFT_OUT & {*path.parts}
 
 
 def lines_of(path: Path) -> int:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 from conftest import Stamp
-from lines import lines_of_dish
+from lines import lines_of, lines_of_dish
 from test_projects import KINDS, REPOSITORY, environment, write_history
 
-from stamping.menu import MENU, menu
+from stamping.menu import SHARED, menu
 
 DISHES = sorted(menu())
-HEAVY = {"c", "central", "javascript", "spark"}
+HEAVY = {"c", "central", "javascript", "notebook", "spark"}
 """Those that download more than 300 MB: `make test-menu` runs them."""
-MOST_LINES = {"front": 350}
+MOST_LINES = {"c": 225, "front": 430, "sql": 285}
+"""Of source, and 200 of all others; the translator of the graph, which some share, aside."""
 TASKS = ["default", "binary with missing values", "multi-class by one feature"]
 
 
@@ -34,7 +35,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("dish", DISHES)
 def test_a_dish_is_small_and_says_what_it_is(dish: str, all_dishes: Path) -> None:
     folder = all_dishes / "dishes" / dish
-    assert lines_of_dish(folder) <= MOST_LINES.get(dish, 200)
+    shared = sum(lines_of(SHARED / name) for name in menu()[dish].get("_shared", []))
+    assert lines_of_dish(folder) - shared <= MOST_LINES.get(dish, 200)
     readme, makefile = ((folder / name).read_text("utf-8") for name in ("README.md", "Makefile"))
     assert readme.startswith("# ")
     assert len(readme.splitlines()) <= 80
@@ -63,7 +65,7 @@ def test_a_dish_is_the_same_whichever_others_there_are(
 
 def test_what_is_shared_is_used() -> None:
     shared = {name for settings in menu().values() for name in settings.get("_shared", [])}
-    assert shared == {path.name for path in (MENU / "shared").glob("*.py")}
+    assert shared == {path.name for path in SHARED.glob("*.py")}
 
 
 def on_the_bench(project: Path) -> Path:

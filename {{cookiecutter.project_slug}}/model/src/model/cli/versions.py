@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from contract import FEATURES
 from model.artifacts.log import Entry, current_at, current_of
 from model.artifacts.manifest import METRIC, MODEL_FILE, ONNX_FILE, Manifest
 from model.artifacts.opening import open_store
@@ -126,6 +127,8 @@ def parity(output: Path, version: str | None, data: Sequence[Path]) -> None:
     settings = load_settings()
     folder, keys = open_store(settings).folder(version), settings.model_verify_keys
     artifact = verify(folder, keys)
+    if lacking := [each.name for each in FEATURES if each.name not in artifact.manifest.features]:
+        raise ModelError(f"version {artifact.manifest.version} lacks {lacking[0]}; run `make train`")
     reference = SklearnEngine.load(check_whole(folder, keys, MODEL_FILE))
     is_compiled = artifact.manifest.engine_file == ONNX_FILE
     arrays = to_arrays(read_rows(data).columns, artifact.manifest.features)
