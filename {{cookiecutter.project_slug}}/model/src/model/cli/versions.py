@@ -127,15 +127,16 @@ def parity(output: Path, version: str | None, data: Sequence[Path]) -> None:
     settings = load_settings()
     folder, keys = open_store(settings).folder(version), settings.model_verify_keys
     artifact = verify(folder, keys)
-    if lacking := [each.name for each in FEATURES if each.name not in artifact.manifest.features]:
-        raise ModelError(f"version {artifact.manifest.version} lacks {lacking[0]}; run `make train`")
+    manifest = artifact.manifest
+    if lacking := [each.name for each in FEATURES if each.name not in manifest.features]:
+        raise ModelError(f"version {manifest.version} lacks {lacking[0]}; run `make train`")
     reference = SklearnEngine.load(check_whole(folder, keys, MODEL_FILE))
-    is_compiled = artifact.manifest.engine_file == ONNX_FILE
-    arrays = to_arrays(read_rows(data).columns, artifact.manifest.features)
+    is_compiled = manifest.engine_file == ONNX_FILE
+    arrays = to_arrays(read_rows(data).columns, manifest.features)
     with output.open("w", encoding="utf-8") as file:
         for row in parity_rows(reference, artifact.content if is_compiled else None, arrays):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    click.echo(f"{output}: of version {artifact.manifest.version}", err=True)
+    click.echo(f"{output}: of version {manifest.version}", err=True)
 
 
 @click.command()
