@@ -8,40 +8,23 @@
 Run in the project's root. The features are columns of TABLE, whose key is `id`.
 """
 
-import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
 
-from contract import FEATURES, TARGET
-from contract.tensors import PROBABILITIES
-from expressions import Expression, Forest, NotSupportedError, expressions_of, in_order
-from model.artifacts.opening import open_store
-from model.artifacts.verification import verify
+from expressions import NotSupportedError
 from model.errors import ModelError
-from model.settings import load_settings
-
-MOST_NODES = 200_000
-"""Of trees: the SQL is 10 MB then, and takes seconds to read."""
-ADDED_AT_ONCE = 500
-"""SQLite reads no more than 1,000 operators within each other."""
-OPERATORS = {
-    "add": "({} + {})",
-    "sub": "({} - {})",
-    "mul": "({} * {})",
-    "truediv": "({} / {})",
-    "floor": "floor({})",
-    # Beyond these PostgreSQL has an error in place of a number.
-    "exp": "CASE WHEN {0} < -700 THEN 0 WHEN {0} > 700 THEN 1e304 ELSE exp({0}) END",
-    "isnan": "{} IS NULL",
-    "ge": "{} >= {}",
-    "where": "CASE WHEN {} THEN {} ELSE {} END",
-}
-
+from statements import (
+    POSTGRESQL,
+    Dialect,
+    Version,
+    column,
+    current,
+    postgresql_function,
+    steps_of,
+    string,
+)
 
 ALLOWED = """
 ALLOWED = {
@@ -54,198 +37,28 @@ REVISIONS = ("revision", "down_revision")
 """What a migration says of itself and of the one before."""
 
 
-class Dialect(NamedTuple):
-    """What differs between databases, with `{}` for a column or for what is listed."""
-
-    double: str = "{}"
-    text: str = "{}"
-    greatest: str = "greatest({})"
-    moment: str = "{}"
-    boolean: str = "{}"
-
-
-DIALECTS = {
-    "postgresql": Dialect(
-        "{}::float8", '{} COLLATE "C"', moment="extract(epoch FROM {})::float8", boolean="{}::int"
-    ),
-    "sqlite": Dialect(
-        text="{} COLLATE BINARY",
-        greatest="max({})",
-        moment="CASE typeof({0}) WHEN 'text' THEN strftime('%s', substr({0}, 1, 19))"
-        " + ('0' || substr({0}, 20)) ELSE {0} END",
-    ),
-    "duckdb": Dialect(
-        double="CAST({} AS DOUBLE)",
-        moment="coalesce(try_cast(CAST({0} AS VARCHAR) AS DOUBLE),"
-        " epoch(try_cast(CAST({0} AS VARCHAR) AS TIMESTAMP)))",
-    ),
-}
-
-
-def column(name: str) -> str:
-    """A column, which may be called like a word of SQL."""
-    return f'"{name}"'
-
-
-def string(text: str) -> str:
-    """A text as a literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def number(value: float) -> str:
-    """A number as a literal, exactly; without an exponent it might be a decimal."""
-    digits = repr(float(value))
-    return digits if "e" in digits else f"{digits}e0"
-
-
-def tree(forest: Forest, columns: Sequence[str], double: str, root: int) -> str:
-    """A tree as CASE. The larger side follows in the same one, so that few are within others."""
-    leaves: dict[int, int] = {}
-
-    def count(node: int) -> int:
-        if node not in leaves:
-            ways = forest.left[node], forest.right[node]
-            leaves[node] = 1 if ways[0] < 0 else sum(map(count, ways))
-        return leaves[node]
-
-    def write(node: int) -> str:
-        whens = ""
-        while (left := forest.left[node]) >= 0:
-            right, missing_left = forest.right[node], bool(forest.missing_left[node])
-            to_left = count(left) <= count(right)
-            sign, limit = ">" if missing_left else "<=", number(forest.threshold[node])
-            test = f"{columns[forest.column[node]]} {sign} {limit}"
-            if to_left == missing_left:  # and a comparison with NULL is not true, but NULL
-                test = f"({test}) IS NOT TRUE"
-            way, node = (left, right) if to_left else (right, left)
-            whens += f"\nWHEN {test} THEN {write(way)}"
-        value = double.format(number(forest.value[node]))
-        return f"CASE{whens} ELSE {value} END" if whens else value
-
-    return write(root)
-
-
-def total(forest: Forest, columns: Sequence[str], double: str) -> str:
-    """The sum of the base and of all trees."""
-    if len(forest.left) > MOST_NODES:
-        raise NotSupportedError(f"{len(forest.left)} nodes of trees are more than {MOST_NODES}")
-    parts = [double.format(number(forest.base))]
-    parts += [tree(forest, columns, double, root) for root in forest.roots]
-    sums = (parts[at : at + ADDED_AT_ONCE] for at in range(0, len(parts), ADDED_AT_ONCE))
-    return " + ".join(f"({' + '.join(each)})" for each in sums)
-
-
-def steps_of(outputs: Sequence[Any], dialect: Dialect) -> tuple[list[dict[str, str]], list[str]]:
-    """Levels of columns by name, each computed from those before; and the outputs from all."""
-    steps, levels = in_order(outputs), list[dict[str, str]]()
-    uses = Counter([*outputs, *outputs])  # for the class as well
-    for each in steps:
-        parts = [part for part in each.of if isinstance(part, Expression)]
-        uses.update(parts * (2 if each.kind in ("forest", "exp") else 1))
-    texts, depths = dict[Any, str](), dict[Any, int]()
-    for place, each in enumerate(steps):
-        of = [texts[it] if isinstance(it, Expression) else number(it) for it in each.of
-              if isinstance(it, float | Expression)]  # fmt: skip
-        if each.kind in ("number", "text"):
-            text = column(each.of[0])
-        elif each.kind == "lookup":
-            known = {key: it for key, it in each.of[1].items() if it != each.of[2]}
-            key = dialect.text.format(f"coalesce({of[0]}, '')" if "" in known else of[0])
-            whens = [f" WHEN {string(key)} THEN {number(it)}" for key, it in known.items()]
-            text = dialect.double.format(of[1])
-            text = f"CASE {key}{''.join(whens)} ELSE {text} END" if whens else text
-        elif each.kind == "forest":
-            text = total(each.of[0], of, dialect.double)
-        elif each.kind == "greatest":
-            text = dialect.greatest.format(", ".join(of))
-        else:
-            if each.kind == "add" and of[0].startswith("(") and each.of[0].kind == "add":
-                of[0] = of[0][1:-1]  # a long sum is no deep one
-            text = OPERATORS[each.kind].format(*of)
-        parts = [it for it in each.of if isinstance(it, Expression)]
-        depth = max((depths[it] for it in parts), default=0)
-        if uses[each] > 1 and each.kind not in ("number", "text"):
-            levels += [{}] * (depth == len(levels))
-            levels[depth][f"_{place}"] = text
-            text, depth = f"_{place}", depth + 1
-        texts[each], depths[each] = text, depth
-    return levels, [texts.get(it) or number(it) for it in outputs]
-
-
-class Version(NamedTuple):
-    """A version to write: its name, its classes if it has any, what it computes, its table."""
-
-    name: str
-    classes: Sequence[str]
-    outputs: Sequence[Any]
-    table: str
-
-    @property
-    def function(self) -> str:
-        """What it is called in the database; with 63 characters at most."""
-        return f"predict_{TARGET.name}_{self.name}"
-
-    @property
-    def view(self) -> str:
-        """What its view is called."""
-        return f"{self.table[:39]}_predicted_{self.name}"
-
-    def features(self) -> list[Any]:
-        """The columns of the features that it uses."""
-        names = {it.of[0] for it in in_order(self.outputs) if it.kind in ("number", "text")}
-        return [each for each in FEATURES if each.name in names]
-
-    def answers(self, texts: Sequence[str], object_: str) -> dict[str, str]:
-        """What is answered, by name; the first class of the largest probability."""
-        expected = f"expected_{TARGET.name}"
-        if not self.classes:
-            return {expected: texts[0]}
-        whens = ""
-        for place, each in enumerate(self.classes[:-1]):
-            tests = (f"{texts[place]} >= {other}" for other in texts[place + 1 :])
-            whens += f" WHEN {' AND '.join(tests)} THEN {self._class(each)}"
-        parts = (f"{string(each)}, {it}" for each, it in zip(self.classes, texts, strict=True))
-        best = f"CASE{whens} ELSE {self._class(self.classes[-1])} END"
-        return {expected: best, PROBABILITIES: f"{object_}({', '.join(parts)})"}
-
-    def _class(self, name: str) -> str:
-        return name if TARGET.kind == "bool" else string(name)
-
-    def source(self, dialect: Dialect) -> list[str]:
-        """The features as columns of numbers and texts, from columns of `t`."""
-        forms = {"category": "{}", "datetime": dialect.moment, "bool": dialect.boolean}
-        columns = {each: f"t.{column(each.name)}" for each in self.features()}
-        return [forms.get(each.kind, "{}").format(it) for each, it in columns.items()]
+SQLITE = Dialect(
+    text="{} COLLATE BINARY",
+    greatest="max({})",
+    moment="CASE typeof({0}) WHEN 'text' THEN strftime('%s', substr({0}, 1, 19))"
+    " + ('0' || substr({0}, 20)) ELSE {0} END",
+)
+DUCKDB = Dialect(
+    double="CAST({} AS DOUBLE)",
+    moment="coalesce(try_cast(CAST({0} AS VARCHAR) AS DOUBLE),"
+    " epoch(try_cast(CAST({0} AS VARCHAR) AS TIMESTAMP)))",
+)
 
 
 def postgresql(version: Version) -> dict[str, list[str]]:
     """A function, and a view over the table."""
-    dialect, names = DIALECTS["postgresql"], [column(it.name) for it in version.features()]
-    levels, texts = steps_of(version.outputs, dialect)
-    numbers = [column(it.name) for it in version.features() if it.kind != "category"]
-    kinds = ["text" if it.kind == "category" else "float8" for it in version.features()]
-    answers = version.answers(texts, "jsonb_build_object")
-    kind = {"bool": "boolean", "category": "text"}.get(TARGET.kind, "float8")
-    outs = [f"OUT {it} {'jsonb' if it == PROBABILITIES else kind}" for it in answers]
-    variables = {it: text for level in levels for it, text in level.items()}
-    body = {it: f"nullif({it}, 'NaN')" for it in numbers} | variables | answers
-    lines = [
-        f"CREATE FUNCTION {version.function}(",
-        ", ".join([*(f"{it} {of}" for it, of in zip(names, kinds, strict=True)), *outs]),
-        ") LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $predict$",
-        "DECLARE",
-        *(f"{it} float8;" for it in variables),
-        "BEGIN",
-        *(f"{it} := {text};" for it, text in body.items()),
-        "END $predict$",
-    ]
-    call = f"{version.function}({', '.join(version.source(dialect))})"
+    call = f"{version.function}({', '.join(version.source(POSTGRESQL))})"
     view = (
-        f"CREATE VIEW {version.view} AS SELECT t.id, p.*, '{version.name}'::text AS model_version"
-        f" FROM {column(version.table)} AS t CROSS JOIN LATERAL {call} AS p"
+        f"CREATE VIEW {version.view} AS SELECT _t.id, p.*, '{version.name}'::text AS model_version"
+        f" FROM {column(version.table)} AS _t CROSS JOIN LATERAL {call} AS p"
     )
     drop = [f"DROP VIEW {version.view}", f"DROP FUNCTION {version.function}"]
-    return {"create": ["\n".join(lines), view], "drop": drop}
+    return {"create": [postgresql_function(version), view], "drop": drop}
 
 
 def listed(columns: dict[str, str]) -> str:
@@ -259,10 +72,9 @@ def sqlite(version: Version) -> dict[str, list[str]]:
     OFFSET keeps what is computed once from being written into all that uses it; json_each, what
     comes out of a subquery.
     """
-    dialect = DIALECTS["sqlite"]
-    levels, texts = steps_of(version.outputs, dialect)
+    levels, texts = steps_of(version.outputs, SQLITE)
     columns = dict(
-        zip((column(it.name) for it in version.features()), version.source(dialect), strict=True)
+        zip((column(it.name) for it in version.features()), version.source(SQLITE), strict=True)
     )
     source, last = listed(columns) or "1", len(levels)
     steps = [f"_level0 AS (SELECT {source} LIMIT 1 OFFSET 0)"]
@@ -273,8 +85,8 @@ def sqlite(version: Version) -> dict[str, list[str]]:
     parts = ", ".join(f"'{it}', {text}" for it, text in answers.items())
     found = {it: f"json_extract(p.value, '$.{it}')" for it in answers}
     view = (
-        f"CREATE VIEW {version.view} AS SELECT t.id, {listed(found)},"
-        f" '{version.name}' AS model_version FROM {column(version.table)} AS t,"
+        f"CREATE VIEW {version.view} AS SELECT _t.id, {listed(found)},"
+        f" '{version.name}' AS model_version FROM {column(version.table)} AS _t,"
         f" json_each(json_array((WITH {', '.join(steps)}"
         f" SELECT json_object({parts}) FROM _level{last}))) AS p"
     )
@@ -283,13 +95,12 @@ def sqlite(version: Version) -> dict[str, list[str]]:
 
 def duckdb(version: Version) -> dict[str, list[str]]:
     """A macro for any table or query with the features as columns, and a view over the table."""
-    dialect = DIALECTS["duckdb"]
-    levels, texts = steps_of(version.outputs, dialect)
+    levels, texts = steps_of(version.outputs, DUCKDB)
     numbers = {
         column(it.name): of if it.kind == "category" else f"nullif(CAST({of} AS DOUBLE), 'NaN')"
-        for it, of in zip(version.features(), version.source(dialect), strict=True)
+        for it, of in zip(version.features(), version.source(DUCKDB), strict=True)
     }
-    rows = f"SELECT t AS _row, {listed(numbers)} FROM query_table(source) AS t"
+    rows = f"SELECT _t AS _row, {listed(numbers)} FROM query_table(source) AS _t"
     for level in levels:
         rows = f"SELECT *, {listed(level)} FROM ({rows})"
     answers = version.answers(texts, "json_object") | {"model_version": string(version.name)}
@@ -313,17 +124,6 @@ def migrate(folder: Path, action: str, version: str) -> None:
     template = Template(Path(__file__).with_name("migration.py.template").read_text("utf-8"))
     with (folder / f"{action}_{version}.py").open("x", encoding="utf-8") as file:
         file.write(template.substitute(parts))
-
-
-def current() -> Version:
-    """The current version."""
-    settings = load_settings()
-    artifact = verify(open_store(settings).folder(), settings.model_verify_keys)
-    manifest = artifact.manifest
-    if manifest.compiled.reason:
-        raise NotSupportedError(manifest.compiled.reason)
-    outputs = expressions_of(artifact.content)
-    return Version(manifest.version, manifest.classes or (), outputs, os.environ["TABLE"])
 
 
 def main(folder: str = "", action: str = "", dropped: str = "") -> None:
