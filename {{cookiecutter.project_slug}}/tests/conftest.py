@@ -186,7 +186,7 @@ class Pair:
         finally:
             self.stop()
 
-    def wait(self, model: str, within: float = 30) -> None:
+    def wait(self, model: str, within: float = 60) -> None:
         """Wait until the service is ready, with its model `ok` or `degraded`."""
 
         def ready() -> Any:
