@@ -24,8 +24,6 @@ from model.errors import ModelError
 from model.settings import load_settings
 
 HERE = Path(__file__).parent
-BATCH = 4096
-"""Rows that Triton puts together at most."""
 TYPES = {
     "tensor(double)": "TYPE_FP64",
     "tensor(float)": "TYPE_FP32",
@@ -44,13 +42,19 @@ def main(folder: Path, storage: str) -> None:
         print(f"only for MLServer, since the version is not compiled: {reason}", file=sys.stderr)
     else:
         write_triton(artifact, folder / "triton" / MODEL_NAME)
-    values = {"name": MODEL_NAME, "version": artifact.manifest.version, "storage": storage}
-    (folder / "kserve").mkdir()
-    for path in (HERE / "kserve").iterdir():
-        if (folder / path.stem).exists():
-            text = Template(path.read_text("utf-8")).substitute(values)
-            (folder / "kserve" / path.name).write_text(text, "utf-8")
+    for platform in ("mlserver", "triton"):
+        if (folder / platform).exists():
+            name = f"kserve/{platform}.yaml"
+            fill(name, folder / name, artifact, storage=storage)
     print(f"{folder}: version {artifact.manifest.version}")
+
+
+def fill(layout: str, path: Path, artifact: VerifiedArtifact, **values: object) -> None:
+    """Write a file of `layouts/` with these values, the name and the version."""
+    text = Template((HERE / "layouts" / layout).read_text("utf-8"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = {"name": MODEL_NAME, "version": artifact.manifest.version}
+    path.write_text(text.substitute(values, **known), "utf-8")
 
 
 def write_mlserver(artifact: VerifiedArtifact, folder: Path) -> None:
@@ -71,30 +75,22 @@ def write_mlserver(artifact: VerifiedArtifact, folder: Path) -> None:
 
 
 def write_triton(artifact: VerifiedArtifact, folder: Path) -> None:
-    """The graph and what Triton must know of it.
+    """The graph, and what Triton must know of it."""
+    number = int(artifact.manifest.version, 16)
+    graph = folder / str(number) / ONNX_FILE
+    graph.parent.mkdir(parents=True)
+    graph.write_bytes(artifact.content)
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    tensors = [f"input {_tensor(each)}" for each in session.get_inputs()]
+    tensors.append(f"output {_tensor(session.get_outputs()[-1])}")
+    config = folder / "config.pbtxt"
+    fill(config.name, config, artifact, number=number, tensors="\n".join(tensors))
 
-    Triton's versions are numbers, so this one's twelve hex digits are written in decimal.
-    """
-    version = artifact.manifest.version
-    number = int(version, 16)
-    (folder / str(number)).mkdir(parents=True)
-    (folder / str(number) / ONNX_FILE).write_bytes(artifact.content)
-    session = ort.InferenceSession(artifact.content, providers=["CPUExecutionProvider"])
-    tensors = [("input", each) for each in session.get_inputs()]
-    tensors += [("output", session.get_outputs()[-1])]
-    lines = [
-        f'name: "{MODEL_NAME}"',
-        'backend: "onnxruntime"',
-        f"max_batch_size: {BATCH}",
-        "dynamic_batching { }",
-        f"version_policy {{ specific {{ versions: [ {number} ] }} }}",
-        f'parameters {{ key: "version" value {{ string_value: "{version}" }} }}',
-    ]
-    for kind, each in tensors:
-        columns = each.shape[1]  # the first is that of the rows
-        one = f'name: "{each.name}" data_type: {TYPES[each.type]} dims: [ {columns} ]'
-        lines.append(f"{kind} {{ {one} }}")
-    (folder / "config.pbtxt").write_text("\n".join([*lines, ""]), "utf-8")
+
+def _tensor(node: ort.NodeArg) -> str:
+    """A tensor in Triton's words, which leave out that there are as many rows as there are."""
+    fields = f'name: "{node.name}" data_type: {TYPES[node.type]} dims: [ {node.shape[1]} ]'
+    return "{ " + fields + " }"
 
 
 if __name__ == "__main__":

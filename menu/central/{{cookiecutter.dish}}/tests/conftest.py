@@ -95,8 +95,8 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with ExitStack() as stack:
         ports = [stack.enter_context(reserved_port()) for _ in names]
         numbers = {f"MLSERVER_{name}": str(it) for name, it in zip(names, ports, strict=True)}
-        environment = {"MLSERVER_HOST": "127.0.0.1", **numbers}
-        environment["MLSERVER_METRICS_DIR"] = str(folder)
+        folders = dict.fromkeys(("MLSERVER_METRICS_DIR", "MLSERVER_ENVIRONMENTS_DIR"), str(folder))
+        environment = {"MLSERVER_HOST": "127.0.0.1", **numbers, **folders}
         command = [str(DISH / ".venv/bin/mlserver"), "start", str(REPOSITORY / "mlserver")]
         process = stack.enter_context(running(command, environment, folder / "log"))
         ready = f"{MODEL}/ready"

@@ -16,10 +16,12 @@ from model.engines.loading import Model
 from model.engines.predictions import Predictions
 from model.engines.sklearn import SklearnEngine, to_frame
 
+ROWS = Path(__file__).parent.parent / "build/parity.jsonl"
 
-def check(parity: Path, folder: Path, version: Model, reference: SklearnEngine) -> int:
+
+def check(folder: Path, version: Model, reference: SklearnEngine) -> int:
     """Hold what the notebook has loaded to all parity rows; how many they are."""
-    rows = [json.loads(line) for line in parity.read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in ROWS.read_text("utf-8").splitlines()]
     arrays: dict[str, Array] = {}
     for each in FEATURES:
         values = [row["features"][each.name] for row in rows]
