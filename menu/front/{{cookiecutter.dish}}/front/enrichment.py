@@ -59,8 +59,8 @@ class Enrichment:
             async with self._pool.connection(CONNECT_SECONDS) as connection:
                 query = SQL(QUERY).format(names, table, Identifier(self._key))
                 found = await (await connection.execute(query, [keys])).fetchall()
-        except (psycopg.DataError, psycopg.errors.UndefinedFunction) as error:
-            raise rejected(self._key, f"does not fit {self._table}: {error!s:.100}") from None
+        except (psycopg.DataError, psycopg.errors.UndefinedFunction, UnicodeError) as error:
+            raise rejected(self._key, f"does not fit {self._table}: {error!r:.100}") from None
         except psycopg.Error as error:
             fault = f"features cannot be looked up: {type(error).__name__}"
             raise HTTPException(503, f"{self._table}: {fault}") from None

@@ -23,7 +23,7 @@ def parse(body: bytes) -> tuple[dict[str, Any], Tensors]:
         message = json.loads(body)
         tensors = {str(each["name"]): {**each} for each in message["inputs"]}
         message["parameters"] = {**(message.get("parameters") or {})}
-        message.get("id", "").encode()  # a text, then, of which each character can be sent
+        "".join([message.get("id", ""), *tensors]).encode()  # texts, then, that can be sent back
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise rejected("body", f"is not an inference request in JSON: {error!r:.200}") from None
     if len(tensors) < len(message["inputs"]):

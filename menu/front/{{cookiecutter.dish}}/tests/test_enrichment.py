@@ -1,5 +1,6 @@
 """Features that a request leaves out come from the table of the model."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -93,12 +94,15 @@ def test_a_key_that_is_not_there_is_named(
         (by_key(1, 17), "patient_id: 17 is not in features.patients"),
         (by_key("17"), "patient_id: '17' is not in features.patients"),
         (by_key("' OR true --"), "patient_id: does not fit features.patients: "),
+        (by_key("\ud800"), "patient_id: does not fit features.patients: "),
+        (by_key("\0"), "patient_id: does not fit features.patients: "),
+        (by_key(2**70), "patient_id: "),
         (by_key(None), "patient_id: expected texts or whole numbers, one a row"),
         (by_key(1, "2"), "patient_id: expected texts or whole numbers, one a row"),
         (by_key(3), "age: row 0 is None, expected INT64"),
         ({"inputs": [tensor("age", "INT64", 1)]}, "dose: missing tensor of datatype FP64"),
     ):
-        answer = behind.client.post(PATH, json=request)
+        answer = behind.client.post(PATH, content=json.dumps(request))
         assert (answer.status_code, answer.json()["error"][: len(fault)]) == (400, fault)
     assert server.seen() == []
 

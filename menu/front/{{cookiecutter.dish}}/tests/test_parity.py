@@ -45,16 +45,17 @@ def request_of(rows: list[dict[str, Any]], manifest: dict[str, Any]) -> dict[str
     return {"inputs": tensors}
 
 
-def numbers(answer: dict[str, Any], manifest: dict[str, Any]) -> Iterator[tuple[Any, list[float]]]:
+def predictions(
+    answer: dict[str, Any], manifest: dict[str, Any]
+) -> Iterator[tuple[Any, dict[str, float]]]:
     """For each row what is predicted, and the probabilities, if there are any."""
     outputs = {each["name"]: each for each in answer["outputs"]}
     (target,) = manifest["target"]
+    shares = outputs.get("probabilities", {"data": [], "parameters": {"classes": []}})
+    classes = shares["parameters"]["classes"]
     for row, value in enumerate(outputs[target]["data"]):
-        shares = []
-        if "probabilities" in outputs:
-            width = outputs["probabilities"]["shape"][1]
-            shares = outputs["probabilities"]["data"][row * width : (row + 1) * width]
-        yield value, shares
+        found = shares["data"][row * len(classes) : (row + 1) * len(classes)]
+        yield value, dict(zip(classes, found, strict=True))
 
 
 def test_every_parity_row_is_answered_as_by_the_model_server_and_by_scikit_learn(
@@ -79,12 +80,14 @@ def test_every_parity_row_is_answered_as_by_the_model_server_and_by_scikit_learn
             assert response.headers["X-Cache"] == cached, response.text
             assert response.json() == own | {"model_name": "own"}
         assert own["model_version"] == manifest["version"]
-        for row, (value, shares) in zip(batch, numbers(own, manifest), strict=True):
+        for row, (value, shares) in zip(batch, predictions(own, manifest), strict=True):
             expected = row["expected"][target]
             if shares:
                 assert value == expected
-                found = zip(shares, row["expected"]["probabilities"].values(), strict=True)
-                assert all(isclose(*pair, rel_tol=TOLERANCE, abs_tol=TOLERANCE) for pair in found)
+                should = row["expected"]["probabilities"]
+                assert shares.keys() == should.keys()
+                for each, share in shares.items():
+                    assert isclose(share, should[each], rel_tol=TOLERANCE, abs_tol=TOLERANCE)
             else:
                 assert isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 

@@ -64,6 +64,7 @@ WRONG: list[tuple[Any, str]] = [
     ("[" * 100_000, "body: "),
     (b"\xff", "body: "),
     (b'{"inputs": [], "id": "\\ud800"}', "body: "),
+    (b'{"inputs": [{"name": "\\ud800"}]}', "body: "),
 ]
 
 
