@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Stamp, StampFailed
 from test_projects import environment
-from test_update import SOMEBODY, Template, add, commit, copy_of_the_template, git
+from test_update import SOMEBODY, Template, add, commit, copy_of_the_template, edit, git
 
 SMALL = "menu/small/{{cookiecutter.dish}}"
 Make = Callable[..., subprocess.CompletedProcess[str]]
@@ -133,6 +133,20 @@ def test_a_project_of_a_release_without_a_menu_is_told_to_update(
     done = make(project, "dishes", f"TEMPLATE={older}")
     assert done.returncode != 0
     assert "v0.1.0 of the template has no menu yet: make update" in done.stderr
+
+
+def test_a_template_that_is_not_released_again_yet_is_taken_as_it_stands(
+    template: Template, project: Path, tmp_path: Path
+) -> None:
+    git(template.folder, "checkout", "--quiet", "v0.2.0")
+    git(tmp_path, "clone", "--quiet", "--no-tags", template.folder, "newer")
+    newer = tmp_path / "newer"
+    done = make(project, "dishes", f"TEMPLATE={newer}")
+    assert "has no v0.1.0, which .template.json names" in done.stderr
+    edit(newer / "stamping/__init__.py", "v0.2.0", "v0.1.0")
+    commit(newer, "comes after v0.1.0")
+    assert make(project, "order", "DISH=small", f"TEMPLATE={newer}").returncode == 0
+    assert (project / "dishes/small/new.py").exists()
 
 
 def test_an_unknown_dish_is_a_fault_of_the_answers(stamp: Stamp, tmp_path: Path) -> None:

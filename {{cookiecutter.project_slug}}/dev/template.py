@@ -88,11 +88,25 @@ def order_of(tag: str) -> list[int]:
 
 @contextmanager
 def menu_at(record: Mapping[str, Any]) -> Iterator[Path]:
-    """The template at the version that the project has, which must have a menu."""
-    with template_at(record["template"], record["tag"]) as folder:
-        if not (folder / "menu").exists():
-            fail(f"{record['tag']} of the template has no menu yet: make update")
+    """The template at the version that the project has, or as it stands after that, with a menu."""
+    tag = record["tag"]
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch, "template")
+        git("clone", "--quiet", "--", record["template"], folder)
+        comes_after = f'TAG = "{tag}"' in (folder / "stamping/__init__.py").read_text("utf-8")
+        is_released = tag in git("-C", folder, "tag").split()
+        if is_released and not (comes_after and no_menu(folder, tag)):
+            git("-C", folder, "checkout", "--quiet", tag)
+        elif not comes_after:
+            fail(f"the template has no {tag}, which {RECORD.name} names")
+        if no_menu(folder, "HEAD"):
+            fail(f"{tag} of the template has no menu yet: make update")
         yield folder
+
+
+def no_menu(template: Path, version: str) -> bool:
+    """Whether there was none yet."""
+    return not git("-C", template, "ls-tree", "--name-only", version, "menu")
 
 
 @contextmanager
