@@ -117,7 +117,7 @@ def test_workers_are_replaced_a_quarter_at_a_time_and_answer_until_then(
     config, ended = Config(), list[int]()
     workers: dict[int, Any] = {}
     master: Any = Master.__new__(Master)
-    app = SimpleNamespace(refresh=lambda: None, follow=lambda: False)
+    app = SimpleNamespace(handed=None, refresh=lambda: None, follow=lambda: False)
     vars(master).update(app=app, cfg=config, _num_workers=8, _socket=None, log=Mock())
     vars(master).update(WORKERS=workers, _last_logged_active_worker_count=8, _to_replace=0)
 

@@ -383,5 +383,5 @@ def test_a_package_brings_another_scheme(tmp_path: Path, monkeypatch: pytest.Mon
     install_library(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert from_url("spare:artifacts", access=Access(), connections=1)
-    with pytest.raises(ValueError, match="library:, spare:"):
+    with pytest.raises(ValueError, match="subprocess:, spare:"):
         from_url("other:artifacts", access=Access(), connections=1)
