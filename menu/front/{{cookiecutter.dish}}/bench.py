@@ -100,7 +100,7 @@ def main() -> None:
             "--dir",
             folder,
         ]
-        stack.callback(Process([redis, *where, "--loglevel", "warning"], folder).stop)
+        stack.callback(Process([redis, *where, "--logfile", folder / "redis.log"], folder).stop)
         wait_until(lambda: listens(folder / "redis.sock"), "Redis does not start")
         cache = {"redis": f"unix://{folder}/redis.sock", "seconds": 600}
         run: dict[str, Any] = {"cwd": PROJECT, "check": True, "capture_output": True}

@@ -255,7 +255,7 @@ def redis(stack: ExitStack, folder: Path) -> Process:
         not_run("redis-server is not installed: nothing was tested of the cache")
         raise AssertionError
     where = ["--port", "0", "--unixsocket", folder / "redis.sock", "--dir", folder]
-    quiet = ["--save", "", "--loglevel", "warning"]
+    quiet = ["--save", "", "--logfile", folder / "redis.log"]
     process = Process([program, *where, *quiet], folder)
     stack.callback(process.stop)
     wait_until(lambda: listens(folder / "redis.sock"), "Redis does not start")
