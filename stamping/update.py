@@ -72,6 +72,10 @@ def record_of(project: Path) -> dict[str, Any]:
     git(project, "ls-files", "--error-unmatch", RECORD)
     git(project, "var", "GIT_COMMITTER_IDENT")
     record: dict[str, Any] = json.loads((project / RECORD).read_text("utf-8"))
+    # A dish whose folder was deleted gets no new files either.
+    dishes = record["answers"].get("__dishes", "").split()
+    kept = [dish for dish in dishes if (project / "dishes" / dish).exists()]
+    record["answers"]["__dishes"] = " ".join(kept)
     return record
 
 
