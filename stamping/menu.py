@@ -76,7 +76,7 @@ def order(project: Path, dish: str, template: str = "") -> None:
 
 
 def main(project: Path, dish: str = "", template: str = "") -> None:
-    """List the dishes, those that are there marked; or add one, and say so."""
+    """List the dishes, those that are there marked; or add one."""
     if dish:
         order(project, dish, template)
         return
