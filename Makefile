@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-menu test-pipelines test-fast lint bench new describe carry lock upgrade clean
+.PHONY: help demo test test-menu test-pipelines test-fast lint bench menu new describe carry lock upgrade clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,9 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 
 bench: .venv/ready .venv-clients/ready ## measure this beside the tools that a team would pick instead (45 minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
+
+menu: .venv/ready ## measure every way to deploy the model in one run, and write docs/menu.md (an hour)
+	@$(MAKE) --no-print-directory -C benchmarks menu
 
 OUT ?= ..
 

@@ -135,7 +135,7 @@ def lines(name: str) -> int:
     about = ABOUT[name]
     if "dish" in about:
         return lines_of_dish(PROJECT / "dishes" / about["dish"])
-    return sum(lines_of(PROJECT / path) for path in about["files"])
+    return sum(lines_of(path) for pattern in about["files"] for path in PROJECT.glob(pattern))
 
 
 if __name__ == "__main__":
