@@ -45,6 +45,9 @@ class Dialect(NamedTuple):
     boolean: str = "{}"
 
 
+# PostgreSQL has an error, and no zero, for the product of a number that is next to nothing.
+INPUT = """CASE WHEN {0} = 'NaN' THEN NULL
+WHEN abs({0}) < 1e-290 THEN sign({0}) * 1e-290 ELSE {0} END"""
 POSTGRESQL = Dialect(
     "{}::float8", '{} COLLATE "C"', moment="extract(epoch FROM {})::float8", boolean="{}::int"
 )
@@ -198,7 +201,7 @@ def postgresql_function(version: Version) -> str:
     kind = {"bool": "boolean", "category": "text"}.get(TARGET.kind, "float8")
     outs = [f"OUT {it} {'jsonb' if it == PROBABILITIES else kind}" for it in answers]
     variables = {it: text for level in levels for it, text in level.items()}
-    body = {it: f"nullif({it}, 'NaN')" for it in numbers} | variables | answers
+    body = {it: INPUT.format(it) for it in numbers} | variables | answers
     lines = [
         f"CREATE FUNCTION {version.function}(",
         ", ".join([*(f"{it} {of}" for it, of in zip(names, kinds, strict=True)), *outs]),

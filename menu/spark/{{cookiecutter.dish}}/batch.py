@@ -69,7 +69,7 @@ def run(
     where = f"version={version}/{part if '=' in part else f'table={part}'}"
     with explained(source, kinds=(ValueError, AnalysisException)):
         table = read(spark, source)
-        schema = to_arrow_schema(table.schema)
+        schema = to_arrow_schema(table.schema, timezone="UTC")
         check_columns(schema, INPUTS)
         Results(schema, manifest)  # which raises ValueError for columns that would be there twice
         if set(schema.names) == {column.name for column in INPUTS}:
@@ -78,7 +78,8 @@ def run(
     def write(kind: scoring.Kind, rows: DataFrame) -> int:
         """Write what is wanted of these rows over what is there; how many rows that makes."""
         name = "predicted" if kind == "predicted" else "rejected"
-        scorer = scoring.Scorer(version, files, to_arrow_schema(rows.schema), kind)
+        given = to_arrow_schema(rows.schema, timezone="UTC")
+        scorer = scoring.Scorer(version, files, given, kind)
         made = rows.mapInArrow(scorer, from_arrow_schema(scorer.output(manifest)))
         path = f"{output}/{name}/{where}"
         made.withColumn(scoring.VERSION, lit(version)).write.mode("overwrite").parquet(path)

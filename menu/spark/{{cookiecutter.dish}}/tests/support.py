@@ -104,5 +104,5 @@ def start(*arguments: object, options: str = BRIEF, **conf: str) -> subprocess.P
 def finish(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """Wait for it; what it says of each table."""
     out, _ = process.communicate()
-    assert process.returncode == 0, LOG.read_text("utf-8")[-5000:]
+    assert process.returncode == 0, out or LOG.read_text("utf-8")[-5000:]
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
