@@ -45,7 +45,8 @@ def serve(dish: str, answers: Answers) -> None:
 
     settings = menu()[dish]
     context = {"cookiecutter": {**answers, "_copy_without_render": [], **settings}}
-    generate_files(str(MENU / dish), context, DISHES, accept_hooks=False)
+    # The project's own folder was new, or `cookiecutter` was to overwrite it.
+    generate_files(str(MENU / dish), context, DISHES, overwrite_if_exists=True, accept_hooks=False)
     for name in settings.get("_shared", []):
         shutil.copy2(SHARED / name, Path(DISHES, dish, name))
 
