@@ -43,13 +43,16 @@ class Dialect(NamedTuple):
     greatest: str = "greatest({})"
     moment: str = "{}"
     boolean: str = "{}"
+    factor: str = "{}"
 
 
-# PostgreSQL has an error, and no zero, for the product of a number that is next to nothing.
-INPUT = """CASE WHEN {0} = 'NaN' THEN NULL
-WHEN abs({0}) < 1e-290 THEN sign({0}) * 1e-290 ELSE {0} END"""
 POSTGRESQL = Dialect(
-    "{}::float8", '{} COLLATE "C"', moment="extract(epoch FROM {})::float8", boolean="{}::int"
+    "{}::float8",
+    '{} COLLATE "C"',
+    moment="extract(epoch FROM {})::float8",
+    boolean="{}::int",
+    # It has an error in place of a product that is next to nothing: this makes such a factor zero.
+    factor="({} + 1e-300 - 1e-300)",
 )
 
 
@@ -132,6 +135,9 @@ def steps_of(outputs: Sequence[Any], dialect: Dialect) -> tuple[list[dict[str, s
         else:
             if each.kind == "add" and of[0].startswith("(") and each.of[0].kind == "add":
                 of[0] = of[0][1:-1]  # a long sum is no deep one
+            if each.kind in ("mul", "truediv"):
+                of = [dialect.factor.format(it) if isinstance(part, Expression) else it
+                      for it, part in zip(of, each.of, strict=True)]  # fmt: skip
             text = OPERATORS[each.kind].format(*of)
         parts = [it for it in each.of if isinstance(it, Expression)]
         depth = max((depths[it] for it in parts), default=0)
@@ -201,7 +207,7 @@ def postgresql_function(version: Version) -> str:
     kind = {"bool": "boolean", "category": "text"}.get(TARGET.kind, "float8")
     outs = [f"OUT {it} {'jsonb' if it == PROBABILITIES else kind}" for it in answers]
     variables = {it: text for level in levels for it, text in level.items()}
-    body = {it: INPUT.format(it) for it in numbers} | variables | answers
+    body = {it: f"nullif({it}, 'NaN')" for it in numbers} | variables | answers
     lines = [
         f"CREATE FUNCTION {version.function}(",
         ", ".join([*(f"{it} {of}" for it, of in zip(names, kinds, strict=True)), *outs]),
