@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Stamp
-from lines import lines_of, lines_of_dish
+from lines import is_source, lines_of, lines_of_dish
 from test_projects import KINDS, REPOSITORY, environment, write_history
 
 from stamping.menu import SHARED, menu
@@ -40,7 +40,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("dish", DISHES)
 def test_a_dish_is_small_and_says_what_it_is(dish: str, all_dishes: Path) -> None:
     folder = all_dishes / "dishes" / dish
-    shared = sum(lines_of(SHARED / name) for name in menu()[dish].get("_shared", []))
+    names = filter(is_source, map(Path, menu()[dish].get("_shared", [])))
+    shared = sum(lines_of(SHARED / name) for name in names)
     assert lines_of_dish(folder) - shared <= MOST_LINES.get(dish, 200)
     readme, makefile = ((folder / name).read_text("utf-8") for name in ("README.md", "Makefile"))
     assert readme.startswith("# ")
@@ -70,7 +71,7 @@ def test_a_dish_is_the_same_whichever_others_there_are(
 
 def test_what_is_shared_is_used() -> None:
     shared = {name for settings in menu().values() for name in settings.get("_shared", [])}
-    assert shared == {path.name for path in SHARED.glob("*.py")}
+    assert shared == {str(path.relative_to(SHARED)) for path in SHARED.rglob("*.py")}
 
 
 def on_the_bench(project: Path) -> Path:

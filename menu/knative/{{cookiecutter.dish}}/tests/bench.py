@@ -1,50 +1,28 @@
-"""`make bench`: how long a start takes from nothing, and a warm answer, as one line of JSON.
+"""`make bench`: the container's process measured, as one line of JSON.
 
-A start is from that of the process to the first prediction, with the image there and its files in
-memory; Knative adds the schedule of a Pod and the fetch of the image.
+A start is that of the process, with its files in memory; Knative adds the schedule of a Pod and the
+fetch of the image.
 """
 
 import json
-import tempfile
-import time
-from http.client import HTTPConnection
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
 
-from container import HEADERS, running
+from container import HEADERS, INFER, container
+from measuring import Caller, Running, measure, serving_mb, show
 
-from contract import MODEL_NAME, golden
+from contract import golden
 
-INFER = f"/v2/models/{MODEL_NAME}/infer"
-STARTS, CALLS = 5, 1000
+BODY = json.dumps(golden()[-1].request).encode()
 
 
-def main() -> None:
-    body = json.dumps(golden()[-1].request).encode()
-    cold, warm = [], []
-    for _ in range(STARTS):
-        begun = time.perf_counter()
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            running(Path(folder), LOG_LEVEL="warning") as container,
-        ):
-            container.wait()
-            assert container.call("POST", INFER, body)[0] == 200
-            cold.append(time.perf_counter() - begun)
-            connection = HTTPConnection("127.0.0.1", container.port)
-            for _ in range(CALLS):
-                begun = time.perf_counter()
-                connection.request("POST", INFER, body, HEADERS)
-                connection.getresponse().read()
-                warm.append(time.perf_counter() - begun)
-            connection.close()
-    found = {
-        "cold_seconds": round(median(cold), 3),
-        "warm_milliseconds_p50": round(1000 * median(warm), 2),
-        "warm_milliseconds_p99": round(1000 * sorted(warm)[int(0.99 * len(warm))], 2),
-    }
-    print(json.dumps(found))
+@contextmanager
+def start() -> Iterator[Running]:
+    with TemporaryDirectory() as folder, container(Path(folder), LOG_LEVEL="warning") as server:
+        yield Running(server.process.pid, lambda: Caller(server.port, INFER, BODY, HEADERS))
 
 
 if __name__ == "__main__":
-    main()
+    show({**measure(start), "shipped_mb": serving_mb()})

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from container import CONTAINER, DISH, MANIFEST, ROOT, TEMPLATE
+from container import CONTAINER, MANIFEST, TEMPLATE
+from servers import DISH, ROOT
 
 KNATIVE = {"containerConcurrency", "timeoutSeconds"}
 """What Knative adds to a Pod's fields."""

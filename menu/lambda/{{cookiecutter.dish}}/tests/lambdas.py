@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-DISH = Path(__file__).resolve().parent.parent
-ROOT = DISH.parent.parent
+from servers import DISH
+
 PACKAGE = DISH / f"build/dist/python{sys.version_info.major}.{sys.version_info.minor}"
 TOKEN = "a-token-of-thirty-two-characters-or-more"
 
@@ -34,12 +34,13 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[str]:
+        """Its host and port, where it answers."""
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         with self:
             thread.start()
             try:
-                yield
+                yield self.address
             finally:
                 self.shutdown()
                 thread.join()
@@ -72,13 +73,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class RuntimeApi(Server):
-    """Hands out one event at a time: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html."""
+    """Hands out one event at a time: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
+
+    Attributes:
+        process: the id of the process of the function.
+    """
 
     def __init__(self) -> None:
         super().__init__(RuntimeHandler)
         self.events: queue.Queue[Any] = queue.Queue()
         self.results: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.one = threading.Lock()
+        self.process = 0
 
     def invoke(self, event: Any) -> Any:
         """What the function answers; there is one environment, so one event at a time."""
@@ -126,6 +132,7 @@ def function(package: Path = PACKAGE, **environment: str) -> Iterator[RuntimeApi
     command = [python, "-S", "-m", "awslambdaric", "handler.handler"]
     with api.running():
         process = subprocess.Popen(command, cwd=package, env=variables)
+        api.process = process.pid
         try:
             yield api
         finally:

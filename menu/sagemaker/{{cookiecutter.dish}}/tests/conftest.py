@@ -1,17 +1,13 @@
 """A container's process, and a stub of SageMaker's runtime in front of it."""
 
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,49 +16,41 @@ import pytest
 from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials  # type: ignore[import-untyped]
+from servers import DISH, ROOT, Server, running
 
 from service.predictors import Access, Predictor, from_url
 
-DISH = Path(__file__).resolve().parent.parent
-ROOT = DISH.parent.parent
 PYTHON = ROOT / "model/.venv/bin/python"
 REGION = "eu-central-1"
+URL = f"sagemaker://waits?region={REGION}"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
+def unpack(folder: Path) -> None:
+    """Unpack `model.tar.gz` into a folder, as SageMaker does."""
+    archive = folder.parent / "model.tar.gz"
+    subprocess.run(
+        [PYTHON, DISH / "container.py", "pack", archive], cwd=ROOT, check=True, stdout=sys.stderr
+    )
+    with tarfile.open(archive) as file:
+        file.extractall(folder, filter="fully_trusted")
+
+
 @contextmanager
-def reserved_port() -> Iterator[int]:
-    """A port for one server; while it is bound here, no other process gets it."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        port: int = holder.getsockname()[1]
-        if sys.platform != "linux":  # where the server could not have it either
-            holder.close()
-        yield port
-
-
-def call(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-    """The status and the body of an answer."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        connection.request(method, path, body, named)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+def container(unpacked: Path, **more: str) -> Iterator[Server]:
+    """The image's process, started as SageMaker does; ready or not."""
+    command = [str(PYTHON), str(DISH / "container.py"), "serve"]
+    environment = {"SM_MODEL_DIR": str(unpacked), **more}
+    with running(command, unpacked.parent, "SAGEMAKER_BIND_TO_PORT", **environment) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`model.tar.gz`, unpacked as SageMaker does."""
+    """What is in `/opt/ml/model`."""
     folder = tmp_path_factory.mktemp("opt-ml-model")
-    archive = folder.parent / "model.tar.gz"
-    subprocess.run([PYTHON, DISH / "container.py", "pack", archive], cwd=ROOT, check=True)
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="fully_trusted")
+    unpack(folder)
     return folder
 
 
@@ -74,35 +62,12 @@ def version(unpacked: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def container(unpacked: Path) -> Iterator[int]:
-    """The port of the image's process, started as SageMaker does."""
-    with reserved_port() as port:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "SM_MODEL_DIR": str(unpacked),
-            "SAGEMAKER_BIND_TO_PORT": str(port),
-        }
-        command = [str(PYTHON), str(DISH / "container.py"), "serve"]
-        process = subprocess.Popen(command, cwd=unpacked.parent, env=environment)
-        try:
-            wait_for_ping(port, process)
-            yield port
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
-
-
-def wait_for_ping(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Until the container is healthy."""
-    deadline = time.monotonic() + 180
-    while True:
-        assert process.poll() is None, "the container has ended"
-        assert time.monotonic() < deadline, "the container does not become healthy"
-        try:
-            if call(port, "GET", "/ping")[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
+def server(unpacked: Path) -> Iterator[Server]:
+    """A container that is healthy, and ends well."""
+    with container(unpacked) as started:
+        started.wait("/ping")
+        yield started
+    assert started.process.returncode == 0
 
 
 class Runtime(ThreadingHTTPServer):
@@ -116,7 +81,7 @@ class Runtime(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, container: int) -> None:
+    def __init__(self, container: Server) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.container = container
         self.fault: tuple[int, str, dict[str, Any]] | None = None
@@ -161,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             "Content-Type": self.headers["Content-Type"],
             ATTRIBUTES: self.headers[ATTRIBUTES],
         }
-        status, answer = call(self.server.container, "POST", "/invocations", body, **passed)
+        status, answer = self.server.container.call("POST", "/invocations", body, passed)
         if status >= 300:
             more = {"OriginalStatusCode": status, "OriginalMessage": answer.decode()}
             return self._fail(424, "ModelError", more)
@@ -201,21 +166,21 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def runtime(container: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    with Runtime(container) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+def runtime(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    with Runtime(server) as stub:
+        thread = threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
+        url = f"http://127.0.0.1:{stub.server_port}"
         for name, value in {**KEYS, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}.items():
             monkeypatch.setenv(name, value)
-        yield server
-        server.ended.set()
-        server.shutdown()
+        yield stub
+        stub.ended.set()
+        stub.shutdown()
         thread.join()
 
 
 @pytest.fixture
 def predictor(runtime: Runtime) -> Predictor:
-    found = from_url(f"sagemaker://waits?region={REGION}", access=Access(), connections=2)
+    found = from_url(URL, access=Access(), connections=2)
     found.open()
     return found

@@ -1,21 +1,18 @@
 """`MODEL_URL=sagemaker://…` through botocore's real client: to the container, and to moto."""
 
 import json
-import os
-import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from http.client import HTTPException
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import pytest
-from conftest import DISH, KEYS, REGION, ROOT, Runtime, call, reserved_port
+from conftest import KEYS, REGION, URL, Runtime
 from moto.server import ThreadedMotoServer
+from servers import DISH, place, product, reserved_port
 
-from contract import Features, examples, golden
+from contract import Features, golden
 from contract.tolerance import check_predictions
 from contract.tracing import Trace
 from service.context import RequestContext
@@ -98,8 +95,7 @@ def test_what_the_container_has_not(predictor: Predictor, runtime: Runtime) -> N
 
 def test_another_key(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    url = f"sagemaker://waits?region={REGION}"
-    predictor = from_url(url, access=Access(), connections=1)
+    predictor = from_url(URL, access=Access(), connections=1)
     assert reason_of(lambda: ask(predictor)) == "unauthorized"
     assert not runtime.attributes
 
@@ -110,8 +106,7 @@ def test_no_credentials(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    url = f"sagemaker://waits?region={REGION}"
-    predictor = from_url(url, access=Access(), connections=1)
+    predictor = from_url(URL, access=Access(), connections=1)
     assert reason_of(lambda: ask(predictor)) == "unauthorized"
 
 
@@ -146,8 +141,7 @@ def test_a_connection_that_was_closed_is_made_anew(predictor: Predictor, runtime
 def test_nobody_listens(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     with reserved_port() as port:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{port}")
-        url = f"sagemaker://waits?region={REGION}"
-        predictor = from_url(url, access=Access(), connections=1)
+        predictor = from_url(URL, access=Access(), connections=1)
         assert reason_of(lambda: ask(predictor)) == "unreachable"
 
 
@@ -203,45 +197,6 @@ def test_answers_of_moto(moto: str) -> None:
 def test_the_product_is_served_by_the_endpoint(
     runtime: Runtime, version: str, tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        port, ops = (stack.enter_context(reserved_port()) for _ in range(2))
-        environment = {
-            **os.environ,
-            "DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
-            "MODEL_URL": f"sagemaker://waits?region={REGION}",
-            "MODEL_DEADLINE": "10",
-            "PORT": str(port),
-            "OPS_PORT": str(ops),
-        }
-        service = str(DISH / ".venv/bin/service")
-        subprocess.run([service, "migrate"], cwd=ROOT, env=environment, check=True)
-        process = subprocess.Popen([service, "serve"], cwd=ROOT, env=environment)
-        try:
-            metadata = place(port, process)
-        finally:
-            process.terminate()
-            process.wait(30)
+    with product(tmp_path, DISH / ".venv", MODEL_URL=URL) as service:
+        metadata = place(service)
     assert (metadata["served_by"], metadata["model_version"]) == ("model", version)
-
-
-def place(port: int, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """The metadata of an answer of the product, once it is ready."""
-    deadline = monotonic() + 180
-    while True:
-        assert process.poll() is None
-        assert monotonic() < deadline
-        with suppress(OSError, HTTPException):
-            status, answer = call(port, "GET", "/readyz")
-            if status == 200 and json.loads(answer)["model"] == "ok":
-                break
-        sleep(0.05)
-    document = json.loads(call(port, "GET", "/openapi.json")[1])
-    path = next(each for each, methods in document["paths"].items() if "post" in methods)
-    body = {
-        name: value for name, value in examples()[0].items() if name not in GOLDEN.predictions[0]
-    }
-    headers = {"Content-Type": "application/json"}
-    status, answer = call(port, "POST", path, json.dumps(body).encode(), **headers)
-    assert status == 201, answer
-    metadata: dict[str, Any] = json.loads(answer)["metadata"]
-    return metadata

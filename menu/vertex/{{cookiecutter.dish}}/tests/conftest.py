@@ -3,109 +3,49 @@
 import hashlib
 import json
 import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
+from servers import DISH, ROOT, Server, current_version, running
 
-DISH = Path(__file__).resolve().parent.parent
-ROOT = DISH.parent.parent
-MODEL = str(ROOT / "model/.venv/bin/model")
 HEALTH = "/v1/endpoints/7/deployedModels/8"
 PREDICT = f"{HEALTH}:predict"
-
-Start = Callable[..., int]
-
-
-@contextmanager
-def reserved_port() -> Iterator[int]:
-    """A port for one server; while it is bound here, no other process gets it."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        port: int = holder.getsockname()[1]
-        if sys.platform != "linux":  # where the server could not have it either
-            holder.close()
-        yield port
-
-
-def call(port: int, method: str, path: str, body: bytes = b"", **more: str) -> tuple[int, bytes]:
-    """The status and the body of an answer."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {name.replace("_", "-"): value for name, value in more.items()}
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+STORE = os.path.join(ROOT, os.environ.get("MODEL_STORE", "artifacts"))
 
 
 @contextmanager
-def container(folder: Path, **environment: str) -> Iterator[int]:
-    """The port of the image's process, which is healthy; it ends well."""
-    with reserved_port() as port:
-        variables = {
-            "PATH": os.environ["PATH"],
-            "AIP_HTTP_PORT": str(port),
-            "AIP_HEALTH_ROUTE": HEALTH,
-            "AIP_PREDICT_ROUTE": PREDICT,
-            "MODEL_CACHE": str(folder / "cache"),
-            **environment,
-        }
-        command = [str(ROOT / "model/.venv/bin/python"), str(DISH / "container.py")]
-        process = subprocess.Popen(command, cwd=folder, env=variables)
-        try:
-            wait_for_health(port, process)
-            yield port
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
-
-
-def wait_for_health(port: int, process: "subprocess.Popen[bytes]") -> None:
-    """Until the container is healthy."""
-    deadline = time.monotonic() + 180
-    while True:
-        assert process.poll() is None, "the container has ended"
-        assert time.monotonic() < deadline, "the container does not become healthy"
-        try:
-            if call(port, "GET", HEALTH)[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="session")
-def store() -> str:
-    """Where the versions are."""
-    return os.path.join(ROOT, os.environ.get("MODEL_STORE", "artifacts"))
+def container(folder: Path, **more: str) -> Iterator[Server]:
+    """The process of the image, in a folder; ready or not."""
+    environment = {
+        "AIP_HEALTH_ROUTE": HEALTH,
+        "AIP_PREDICT_ROUTE": PREDICT,
+        "MODEL_CACHE": str(folder / "cache"),
+        **more,
+    }
+    command = [str(ROOT / "model/.venv/bin/python"), str(DISH / "container.py")]
+    with running(command, folder, "AIP_HTTP_PORT", **environment) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def version() -> str:
     """The current one."""
-    command = [MODEL, "show", "--json"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    found: str = json.loads(done.stdout)["version"]
-    return found
+    return current_version()
 
 
 @pytest.fixture(scope="session")
-def port(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Of a container whose version came with its image."""
-    with container(tmp_path_factory.mktemp("app"), MODEL_STORE=store) as found:
-        yield found
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A container whose version came with its image, and which ends well."""
+    with container(tmp_path_factory.mktemp("app"), MODEL_STORE=STORE) as started:
+        started.wait(HEALTH)
+        yield started
+    assert started.process.returncode == 0
 
 
 class Storage(ThreadingHTTPServer):
