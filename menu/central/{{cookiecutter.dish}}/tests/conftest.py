@@ -87,21 +87,26 @@ def ask(port: int, path: str, body: Any = None) -> tuple[int, Any]:
         connection.close()
 
 
-@pytest.fixture(scope="session")
-def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of an MLServer that has the model."""
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The port and the process of an MLServer that will have the model; the folder has its log."""
     names = ("HTTP_PORT", "GRPC_PORT", "METRICS_PORT")
-    folder = tmp_path_factory.mktemp("mlserver")
     with ExitStack() as stack:
         ports = [stack.enter_context(reserved_port()) for _ in names]
         numbers = {f"MLSERVER_{name}": str(it) for name, it in zip(names, ports, strict=True)}
         folders = dict.fromkeys(("MLSERVER_METRICS_DIR", "MLSERVER_ENVIRONMENTS_DIR"), str(folder))
         environment = {"MLSERVER_HOST": "127.0.0.1", **numbers, **folders}
         command = [str(DISH / ".venv/bin/mlserver"), "start", str(REPOSITORY / "mlserver")]
-        process = stack.enter_context(running(command, environment, folder / "log"))
-        ready = f"{MODEL}/ready"
-        wait_until(lambda: ask(ports[0], ready)[0] == 200, process, folder / "log")
-        yield ports[0]
+        yield ports[0], stack.enter_context(running(command, environment, folder / "log"))
+
+
+@pytest.fixture(scope="session")
+def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an MLServer that has the model."""
+    folder = tmp_path_factory.mktemp("mlserver")
+    with serving(folder) as (port, process):
+        wait_until(lambda: ask(port, f"{MODEL}/ready")[0] == 200, process, folder / "log")
+        yield port
 
 
 @pytest.fixture(scope="session")
