@@ -1,6 +1,8 @@
 """What the front costs, what its cache saves, and what a model that is gone costs the others.
 
-It prints JSON: milliseconds, and the ratios that the README promises. The machine should be quiet.
+It prints one line of JSON. Start, memory and packages are those of the front alone: it adds them to
+those of the model server behind it, which is there when it starts. All else is in milliseconds, and
+the ratios that the README promises. The machine should be quiet.
 """
 
 import asyncio
@@ -9,17 +11,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import aiohttp
-
-sys.path.insert(0, str(Path(__file__).with_name("tests")))
 from conftest import (
+    DISH,
     MODEL,
     PROJECT,
     TOKEN,
@@ -29,8 +31,11 @@ from conftest import (
     Server,
     asking,
     listens,
+    private_folder,
+    reserved_port,
     wait_until,
 )
+from measuring import Caller, Running, measure, packages_mb, show
 from test_parity import request_of
 
 ROUNDS, REQUESTS, CALLERS, STRANDED = 3, 1500, 4, 20
@@ -83,24 +88,16 @@ async def p99_beside(socket: Path, name: str, requests: list[Any], other: str) -
 def main() -> None:
     """Measure, and print."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="front-", dir="/tmp")))
+        folder = private_folder(stack)
         own = Server(folder, "own", [MODEL, "serve"], LOG_LEVEL="error")
         slow, other = Fake(folder, "slow", seconds=SLOW_SECONDS), Fake(folder, "other")
         for each in (own, slow, other):
             stack.callback(each.stop)
         own.wait("/v2/health/ready")
         redis = shutil.which("redis-server") or sys.exit("redis-server is not installed")
-        where = [
-            "--port",
-            "0",
-            "--unixsocket",
-            folder / "redis.sock",
-            "--save",
-            "",
-            "--dir",
-            folder,
-        ]
-        stack.callback(Process([redis, *where, "--logfile", folder / "redis.log"], folder).stop)
+        where = ["--port", "0", "--unixsocket", folder / "redis.sock", "--dir", folder]
+        quiet = ["--save", "", "--logfile", folder / "redis.log"]
+        stack.callback(Process([redis, *where, *quiet], folder).stop)
         wait_until(lambda: listens(folder / "redis.sock"), "Redis does not start")
         cache = {"redis": f"unix://{folder}/redis.sock", "seconds": 600}
         run: dict[str, Any] = {"cwd": PROJECT, "check": True, "capture_output": True}
@@ -113,19 +110,33 @@ def main() -> None:
             slow.section(cache=cache),
             other.section(**limits),
         ]
-        front = Front(folder, sections)
-        stack.callback(front.stop)
-        front.wait(name, "kept", "slow", "other")
         subprocess.run([MODEL, "parity", folder / "rows"], **run)
         lines = (folder / "rows").read_text("utf-8").splitlines()[:REQUESTS]
         requests = [request_of([json.loads(line)["features"]], manifest) for line in lines]
-        print(json.dumps(measure(front, own, other, name, requests), indent=2))
+        found = measure(partial(start, sections[:1], requests[0]))
+        found["shipped_mb"] = packages_mb(DISH / ".venv", DISH / "requirements.txt")
+        front = Front(folder, sections)
+        stack.callback(front.stop)
+        front.wait(name, "kept", "slow", "other")
+        show(found | costs(front, own, other, name, requests))
 
 
-def measure(
+@contextmanager
+def start(sections: list[dict[str, Any]], request: dict[str, Any]) -> Iterator[Running]:
+    """A front at a port, before one model."""
+    with ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
+        front = Front(private_folder(stack), sections, port)
+        stack.callback(front.stop)
+        path, body = f"/v2/models/{sections[0]['name']}/infer", json.dumps(request).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        yield Running(front.process.pid, lambda: Caller(port, path, body, headers))
+
+
+def costs(
     front: Front, own: Server, other: Fake, name: str, requests: list[Any]
 ) -> dict[str, float]:
-    """What the module's docstring says."""
+    """Milliseconds of a row, and what is promised of them."""
     socket = front.folder / "front.sock"
     few = [asking(number + 0.5) for number in range(200)]
 
@@ -152,7 +163,7 @@ def measure(
         "hit_to_miss_of_10_ms": found["slow_hit_ms"] / found["slow_miss_ms"],
         "hit_to_miss_compiled": found["compiled_hit_ms"] / found["compiled_miss_ms"],
     }
-    return {key: round(value, 3) for key, value in found.items()}
+    return found
 
 
 if __name__ == "__main__":

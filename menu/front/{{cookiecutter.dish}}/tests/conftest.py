@@ -70,10 +70,14 @@ class Process:
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, **self._options)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """A signal to it and to its children, as gunicorn has some."""
-        children = f"/proc/{self._process.pid}/task/{self._process.pid}/children"
-        for each in [self._process.pid, *map(int, Path(children).read_text().split())]:
+        children = f"/proc/{self.pid}/task/{self.pid}/children"
+        for each in [self.pid, *map(int, Path(children).read_text().split())]:
             os.kill(each, number)
 
     def kill(self) -> None:
