@@ -1,7 +1,8 @@
 """What a search finds is ordered as scikit-learn would order it, and nothing else is scored."""
 
 import pytest
-from conftest import DISH, TABLE, Corpus, word
+from conftest import Corpus, word
+from postgres import TABLE, statements
 
 COMMON, RARE = word(0), word(700)
 FOUND = "words @@ websearch_to_tsquery('simple', %s)"
@@ -36,8 +37,7 @@ def test_only_what_the_text_and_the_filter_leave_is_scored(corpus: Corpus) -> No
 
 
 def test_a_version_can_be_taken_out(corpus: Corpus) -> None:
-    drop = (DISH / f"build/drop_{corpus.version}.sql").read_text("utf-8")
     with corpus.connection.transaction(force_rollback=True):
-        for statement in drop.split("\n;\n")[:-1]:
+        for statement in statements(f"drop_{corpus.version}.sql"):
             corpus.run(statement)
         assert corpus.run("SELECT to_regclass(%s)", corpus.view) == [(None,)]

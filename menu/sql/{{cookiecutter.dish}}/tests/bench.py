@@ -1,43 +1,46 @@
-"""`make bench`: rows a second, in each database and by fetching them to predict in Python."""
+"""`make bench`: the function in PostgreSQL, and whole tables in each database, as a line of JSON.
 
-import sqlite3
-import tempfile
+PostgreSQL starts with a connection that creates the function. Outside is Python, which fetches all
+rows and predicts them with the compiled model in one thread.
+"""
+
+import json
 import time
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from contextlib import closing
+from statistics import median
 from typing import Any
 
-import duckdb
 import numpy as np
 import onnxruntime
-import psycopg
-from conftest import DISH, ROOT, TABLE, Model, postgresql_url, statements
-from test_parity import as_numbers, columns
+from databases import QUOTED, Sql, arguments, in_duckdb, in_postgresql, in_sqlite, quoted
+from postgres import ROOT, Connection, own_schema, statements
 
-REPEATS = 5
-
-
-def rate(model: Model, run: Callable[[], Any]) -> str:
-    """The rows a second of the best of some runs, after one that warms up."""
-    seconds = []
-    for _ in range(REPEATS + 1):
-        started = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - started)
-    first, best = seconds[0], min(seconds[1:])
-    return f"{len(model.rows) / best:10,.0f} rows/s (the first time {first:.2f} s)"
+CALLS, REPEATS, STARTS = 1000, 5, 3
 
 
-def in_python(model: Model, fetch: Callable[[], list[Any]]) -> Callable[[], Any]:
-    """Fetch all rows, and predict with the compiled model."""
-    path = ROOT / "artifacts" / model.version / "model.onnx"
+def seconds(run: Callable[..., Any], *arguments: Any) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - start
+
+
+def rate(model: Sql, run: Callable[[], Any]) -> int:
+    """The rows a second, after a run that warms up."""
+    run()
+    return round(len(model.rows) / median(seconds(run) for _ in range(REPEATS)))
+
+
+def outside(model: Sql) -> Callable[[list[Any]], Any]:
+    """The compiled model on rows of features."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    path = ROOT / "artifacts" / model.version / "model.onnx"
     session = onnxruntime.InferenceSession(path, options)
 
-    def run() -> Any:
-        by_column = dict(zip(model.kinds, zip(*fetch(), strict=True), strict=True))
+    def predict(rows: list[Any]) -> Any:
+        by_column = dict(zip(model.kinds, zip(*rows, strict=True), strict=True))
         feed = {
             each.name: np.array(
                 [it or "" for it in by_column[each.name]]
@@ -49,48 +52,63 @@ def in_python(model: Model, fetch: Callable[[], list[Any]]) -> Callable[[], Any]
         }
         return session.run(None, feed)
 
-    return run
+    return predict
+
+
+def whole_table(
+    model: Sql, execute: Callable[[str], Any], source: str, prefix: str = ""
+) -> dict[str, int]:
+    """The rows a second of a database: predicted in it, and outside."""
+    predict = outside(model)
+    names = ", ".join(map(quoted, model.kinds))
+
+    def fetch(columns: str, rows: str) -> list[Any]:
+        found: list[Any] = execute(f"SELECT {columns} FROM {rows}").fetchall()
+        return found
+
+    return {
+        f"{prefix}rows_per_second": rate(model, lambda: fetch(f"expected_{model.target}", source)),
+        f"{prefix}outside_rows_per_second": rate(model, lambda: predict(fetch(names, QUOTED))),
+    }
+
+
+def postgresql(model: Sql) -> dict[str, float]:
+    """The numbers of PostgreSQL."""
+    create = statements(f"create_{model.version}.postgresql.sql")
+    with in_postgresql(model) as database:
+        names = arguments(database, model)
+        places = [[*model.kinds].index(name) + 1 for name in names]
+        rows = [[row[place] for place in places] for row in model.values()[:CALLS]]
+        select = f"SELECT * FROM {model.function}({', '.join(['%s'] * len(names))})"
+
+        def ask(connection: Connection, row: list[Any]) -> None:
+            connection.execute(select, row).fetchone()
+
+        def start() -> float:
+            begin = time.perf_counter()
+            with own_schema() as fresh:
+                fresh.execute(create[0])
+                ask(fresh, rows[0])
+                return time.perf_counter() - begin
+
+        ask(database, rows[0])
+        call = f"{model.function}({', '.join(map(quoted, names))})"
+        return {
+            "one_row_ms": round(1000 * median(seconds(ask, database, row) for row in rows), 3),
+            **whole_table(model, database.execute, f"{QUOTED} CROSS JOIN LATERAL {call} AS p"),
+            "start_seconds": round(median(start() for _ in range(STARTS)), 3),
+            "shipped_mb": round(sum(map(len, create)) / 1e6, 3),
+        }
 
 
 def main() -> None:
-    """Print a table."""
-    with tempfile.TemporaryDirectory() as folder:
-        model = Model(Path(folder))
-    values = as_numbers(model.values())
-    names = ", ".join(f'"{name}"' for name in model.kinds)
-    fetch, predict = f'SELECT {names} FROM "{TABLE}"', f"SELECT expected_{model.target} FROM "
-    places = ", ".join("?" * len(values[0]))
-
-    lite = sqlite3.connect(":memory:")
-    lite.execute(f'CREATE TABLE "{TABLE}" ({columns(model, "REAL")})')
-    lite.executemany(f'INSERT INTO "{TABLE}" VALUES ({places})', values)
-    duck = duckdb.connect(config={"threads": 1})
-    duck.execute(f'CREATE TABLE "{TABLE}" ({columns(model, "DOUBLE")})')
-    unnested = ", ".join(["unnest(?)"] * len(values[0]))
-    duck.execute(
-        f'INSERT INTO "{TABLE}" SELECT {unnested}', list(map(list, zip(*values, strict=True)))
-    )
-    post = psycopg.connect(postgresql_url())
-    post.execute(f'CREATE TEMPORARY TABLE "{TABLE}" ({columns(model, "float8")})')
-    with post.cursor().copy(f'COPY "{TABLE}" FROM STDIN') as copy:
-        for row in values:
-            copy.write_row(row)
-    runs: dict[str, Callable[[str], Any]] = {
-        "PostgreSQL": lambda query: post.execute(query.encode()),
-        "SQLite": lite.execute,
-        "DuckDB": duck.execute,
-    }
-    for name, run in runs.items():
-        for each in statements(DISH / f"build/create_{model.version}.{name.lower()}.sql"):
-            run(each)
-
-        def rows(query: str, run: Callable[[str], Any] = run) -> list[Any]:
-            found: list[Any] = run(query).fetchall()
-            return found
-
-        print(f"{name:12} in it    ", rate(model, partial(rows, predict + model.view)))
-        print(f"{name:12} in Python", rate(model, in_python(model, partial(rows, fetch))))
-    post.close()
+    """Measure, and print."""
+    model = Sql()
+    found: dict[str, float] = postgresql(model)
+    with closing(in_sqlite(model)) as sqlite, closing(in_duckdb(model)) as duckdb:
+        found |= whole_table(model, sqlite.execute, model.view, "sqlite_")
+        found |= whole_table(model, duckdb.execute, model.view, "duckdb_")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

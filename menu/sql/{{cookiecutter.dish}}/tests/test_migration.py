@@ -13,7 +13,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from conftest import DISH, ROOT, TABLE, Model, postgresql_url
+from databases import Sql
+from postgres import DISH, ROOT, TABLE, server
 
 SERVICE = ROOT / "service/.venv/bin/python"
 MIGRATE = "from service.cli import main; main(['migrate'])"
@@ -59,8 +60,8 @@ class Product:
                 database,
             ):
                 return database.execute(query.replace("%s", "?"), values).fetchall()
-        with psycopg.connect(self.url.replace("+psycopg", "")) as server:
-            cursor = server.execute(query.encode(), values)
+        with psycopg.connect(self.url.replace("+psycopg", "")) as connection:
+            cursor = connection.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
 
@@ -69,17 +70,17 @@ def product(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Product]
     if request.param == "sqlite":
         yield Product(tmp_path, f"sqlite:///{tmp_path}/product.db")
         return
-    server, name = postgresql_url(), f"test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as database:
+    url, name = server(), f"test_{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as database:
         database.execute(f"CREATE DATABASE {name}")
         try:
-            url = f"{server.rpartition('/')[0]}/{name}"
-            yield Product(tmp_path, url.replace("postgresql:", "postgresql+psycopg:"))
+            own = f"{url.rpartition('/')[0]}/{name}"
+            yield Product(tmp_path, own.replace("postgresql:", "postgresql+psycopg:"))
         finally:
             database.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def add_rows(product: Product, model: Model, rows: list[Any]) -> None:
+def add_rows(product: Product, model: Sql, rows: list[Any]) -> None:
     """Put rows into the table, as the service would."""
     for row in rows:
         values = {**row["features"], "created_at": datetime.now(UTC)}
@@ -96,7 +97,7 @@ def add_rows(product: Product, model: Model, rows: list[Any]) -> None:
         product.execute(f'INSERT INTO "{TABLE}" ({names}) VALUES ({places})', *values.values())
 
 
-def test_versions_come_and_go_with_the_migrations(product: Product, model: Model) -> None:
+def test_versions_come_and_go_with_the_migrations(product: Product, model: Sql) -> None:
     product.run(MIGRATE)
     product.generate("create")
     product.run(MIGRATE)
@@ -141,7 +142,7 @@ def test_versions_come_and_go_with_the_migrations(product: Product, model: Model
         product.execute(other)
 
 
-def test_a_migration_is_what_the_project_asks_of_one(model: Model, tmp_path: Path) -> None:
+def test_a_migration_is_what_the_project_asks_of_one(model: Sql, tmp_path: Path) -> None:
     product = Product(tmp_path, "sqlite://")
     product.generate("create")
     product.generate("drop", model.version)
