@@ -32,6 +32,8 @@ WAYS = {
     "socket": "http+unix://run/menu.sock",
     "port": "http://127.0.0.1:{port}",
 }
+MEASURING = {**os.environ, "PYTHONPATH": str(PROJECT / "dishes/knative/tests")}
+"""Where `measuring.py` is, with which all servers are measured."""
 BULK_ROWS = 1_000_000
 NUMBERS = ("one_row_ms", "rows_per_second", "start_seconds", "memory_mb", "shipped_mb")
 """What is measured of each; `null` where it has no meaning."""
@@ -102,9 +104,7 @@ def measure(name: str, rounds: list[Numbers], errors: dict[str, str]) -> None:
 def measure_dish(name: str) -> Numbers:
     """What `make bench` of a dish prints; a dish with several deployments names them."""
     dish = ABOUT[name]["dish"]
-    found = json.loads(
-        make("--no-print-directory", "-C", f"dishes/{dish}", "bench").splitlines()[-1]
-    )
+    found = last_line(make("--no-print-directory", "-C", f"dishes/{dish}", "bench"))
     found = found.get(name, found)
     return {**dict.fromkeys(NUMBERS), **found}
 
@@ -113,14 +113,18 @@ def measure_way(way: str) -> Numbers:
     """One of the ways that need no dish, as the service goes them."""
     url = WAYS[way].format(port=19_000 + os.getpid() % 1000)
     script = [PROJECT / "dev/.venv/bin/python", BENCHMARKS / "project_scripts/way.py"]
-    return dict(json.loads(run_command(*script, url, "3", cwd=PROJECT).splitlines()[-1]))
+    return last_line(run_command(*script, url, cwd=PROJECT, environment=MEASURING))
 
 
 def measure_bulk() -> Numbers:
     """`model predict` of a Parquet file of a million rows."""
     script = [PROJECT / "model/.venv/bin/python", BENCHMARKS / "project_scripts/bulk_rates.py"]
-    rows = f"{BULK_ROWS}"
-    return dict(json.loads(run_command(*script, rows, cwd=PROJECT).splitlines()[-1]))
+    return last_line(run_command(*script, f"{BULK_ROWS}", cwd=PROJECT, environment=MEASURING))
+
+
+def last_line(printed: str) -> Numbers:
+    """The numbers that a measurement prints at its end."""
+    return dict(json.loads(printed.splitlines()[-1]))
 
 
 def medians(rounds: list[Numbers]) -> Numbers:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.csv
 import pyarrow.parquet
-from shipped import shipped_mb
+from measuring import serving_mb, show
 
 from contract import INPUTS, golden
 
@@ -34,7 +34,7 @@ def main(rows: int) -> dict[str, float]:
             "start_seconds": seconds_of("predict", str(one)),
             "rows_per_second": rows / seconds_of("predict", str(many)),
             "memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
-            "shipped_mb": shipped_mb(),
+            "shipped_mb": serving_mb(),
         }
 
 
@@ -47,4 +47,4 @@ def seconds_of(*arguments: str) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]))))
+    show(main(int(sys.argv[1])))
