@@ -13,7 +13,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def main() -> int:
         print(f"round {number + 1} of {arguments.rounds}", flush=True)
         for name in rounds:
             if name not in errors:
-                measure(name, rounds[name], errors)
+                measure(name, number, rounds[name], errors)
     for name, found in rounds.items():
         outcome: Numbers = {"error": errors[name]} if name in errors else medians(found)
         results["deployments"][name] = {**outcome, "lines": lines(name)}
@@ -84,14 +84,14 @@ def make(*arguments: str) -> str:
     return run_command(*command, *arguments, cwd=PROJECT, environment=os.environ)
 
 
-def measure(name: str, rounds: list[Numbers], errors: dict[str, str]) -> None:
-    """Measure a deployment once; its numbers, or why there are none."""
+def measure(name: str, number: int, rounds: list[Numbers], errors: dict[str, str]) -> None:
+    """Measure a deployment in a round; its numbers, or why there are none."""
     print(f"  {name:14}", end="", flush=True)
     start = time.monotonic()
     own: dict[str, Callable[[], Numbers]] = {way: partial(measure_way, way) for way in WAYS}
     own["bulk"] = measure_bulk
     try:
-        found = own.get(name, partial(measure_dish, name))()
+        found = own.get(name, partial(measure_dish, name, number))()
     except (Failed, ValueError) as error:
         errors[name] = str(error)[-2000:]
         print(f"FAILED: {errors[name]}", flush=True)
@@ -101,12 +101,17 @@ def measure(name: str, rounds: list[Numbers], errors: dict[str, str]) -> None:
     print(f"{shown}  [{time.monotonic() - start:.0f} s]", flush=True)
 
 
-def measure_dish(name: str) -> Numbers:
-    """What `make bench` of a dish prints; a dish with several deployments names them."""
-    dish = ABOUT[name]["dish"]
-    found = last_line(make("--no-print-directory", "-C", f"dishes/{dish}", "bench"))
-    found = found.get(name, found)
-    return {**dict.fromkeys(NUMBERS), **found}
+def measure_dish(name: str, number: int) -> Numbers:
+    """Of what a dish prints, which may have several deployments by name, the numbers of one."""
+    found = bench(ABOUT[name]["dish"], number)
+    return {**dict.fromkeys(NUMBERS), **found.get(name, found)}
+
+
+@cache
+def bench(dish: str, number: int) -> Numbers:
+    """What `make bench` of a dish prints in a round."""
+    del number
+    return last_line(make("--no-print-directory", "-C", f"dishes/{dish}", "bench"))
 
 
 def measure_way(way: str) -> Numbers:

@@ -46,7 +46,7 @@ def test_a_dish_is_small_and_says_what_it_is(dish: str, all_dishes: Path) -> Non
     readme, makefile = ((folder / name).read_text("utf-8") for name in ("README.md", "Makefile"))
     assert readme.startswith("# ")
     assert len(readme.splitlines()) <= 80
-    for target in ("able", "check"):
+    for target in ("able", "bench", "check"):
         assert re.search(rf"(?m)^{target}:", makefile), target
     assert (folder / "tests").is_dir()
     for path, content in contents(folder).items():
