@@ -60,7 +60,7 @@ def main() -> int:
     for name, found in rounds.items():
         outcome: Numbers = {"error": errors[name]} if name in errors else medians(found)
         results["deployments"][name] = {**outcome, "lines": lines(name)}
-    menu_page.write(results, ABOUT, whole=not arguments.only)
+    menu_page.write(results, ABOUT, whole=not (arguments.only or errors))
     for name, error in errors.items():
         print(f"FAILED: {name}: {error}")
     return int(bool(errors))

@@ -28,7 +28,7 @@ Results = Mapping[str, Any]
 
 
 def write(results: Results, about: About, *, whole: bool) -> None:
-    """Publish a whole run in docs/; of a part only the numbers, in build/bench/."""
+    """Publish a whole run in docs/; of a part only the numbers, in build/."""
     numbers = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     if not whole:
         (BUILD / "menu.json").write_text(numbers, "utf-8")
