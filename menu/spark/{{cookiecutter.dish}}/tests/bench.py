@@ -1,50 +1,87 @@
-"""`bench.py ROWS`: rows/s of a cluster of two workers, and of one process, as a line of JSON."""
+"""`bench.py ROWS`: a cluster of two workers, and one process on the same cores, as a line of JSON.
+
+Rates are of what a table takes longer than one of few rows: neither has its start in it. A start
+is from that of the driver to the end of a table of one row. What is shipped are the packages that
+a worker needs, Spark among them, and the version.
+"""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from support import ROOT, finish, many_rows, start
+from support import DISH, LOG, ROOT, many_rows, processes_of, start
+
+from model.artifacts.opening import open_store
+from model.settings import load_settings
 
 FEW = 1000
-"""Rows that take no time; a process that predicts them shows what its start takes."""
 
 
-def one_process(rows: int, folder: Path) -> float:
-    """Seconds for so many rows with `model predict`."""
-    source = folder / f"{rows}.parquet"
-    many_rows(rows, source)
+def one_process(source: Path) -> float:
+    """Seconds for a table with `model predict`, whose libraries have one thread each."""
     begin = monotonic()
     command = [str(ROOT / "model/.venv/bin/model"), "predict", str(source)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     return monotonic() - begin
 
 
+def memory_mb(root: int) -> float:
+    """Of a process and all that it has started; what they share, by the share of each."""
+    total = 0
+    for process in processes_of(root):
+        with suppress(OSError):  # it has ended
+            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+            total += sum(map(int, re.findall(r"(?m)^Pss: +(\d+) kB", rollup)))
+    return total * 1024 / 1e6
+
+
+def shipped_mb() -> float:
+    """Of the packages and of the version."""
+    pins = [ROOT / "model/requirements.txt", DISH / "requirements.txt"]
+    text = "\n".join(path.read_text("utf-8") for path in pins)
+    total = sum(path.stat().st_size for path in open_store(load_settings()).folder().iterdir())
+    for package in set(re.findall(r"(?m)^([A-Za-z0-9._-]+)==", text)):
+        with suppress(PackageNotFoundError):  # of another system
+            total += sum(path.size or 0 for path in files(package) or [])
+    return total / 1e6
+
+
 def main(rows: int) -> None:
-    """Measure. The cluster predicts a table four times: its JVMs compile during the first."""
+    """Measure, and print. The cluster's JVMs compile during the first tables."""
+    os.chdir(ROOT)
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        alone = one_process(rows, folder) - one_process(FEW, folder)
-        begin = monotonic()
-        tables = [folder / f"{rows}.parquet"] * 4
-        runs = finish(start(*tables, folder / "output", options="-XX:+UseSerialGC"))
-        whole = monotonic() - begin
-    first, *others = (each["seconds"] for each in runs)
-    print(
-        json.dumps(
-            {
-                "rows": rows,
-                "one_process_rows_per_second": round(rows / alone),
-                "two_workers_rows_per_second": round(rows / min(others)),
-                "times": round(alone / min(others), 2),
-                "two_workers_first_table_seconds": first,
-                "start_and_stop_seconds": round(whole - sum(others) - first, 1),
-            }
-        )
-    )
+        one, few, many = (Path(scratch, f"{count}.parquet") for count in (1, FEW, rows))
+        for count, table in {1: one, FEW: few, rows: many}.items():
+            many_rows(count, table)
+        alone = one_process(many) - one_process(few)
+        begin, tables = monotonic(), (one, many, few, few, many, many)
+        process = start(*tables, Path(scratch, "output"), options="-XX:+UseSerialGC")
+        lines = (line for line in process.stdout or () if line.startswith("{"))
+        said = (json.loads(line)["seconds"] for line in lines)
+        next(said)
+        start_seconds = monotonic() - begin
+        seconds = [next(said) for _ in range(4)]
+        memory = memory_mb(process.pid)  # while the last table is predicted
+        seconds += said
+        assert process.wait() == 0, LOG.read_text("utf-8")[-5000:]
+    together = min(seconds[-2:]) - min(seconds[1:3])
+    found = {
+        "rows_per_second": round((rows - FEW) / together),
+        "start_seconds": round(start_seconds, 1),
+        "memory_mb": round(memory),
+        "shipped_mb": round(shipped_mb()),
+        "one_process_rows_per_second": round((rows - FEW) / alone),
+        "times": round(alone / together, 2),
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

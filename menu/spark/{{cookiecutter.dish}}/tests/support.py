@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,17 @@ def finish(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     out, _ = process.communicate()
     assert process.returncode == 0, out or LOG.read_text("utf-8")[-5000:]
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+def processes_of(root: int) -> list[int]:
+    """A process and all that it has started."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(status.parent.name))
+    found, left = [], [root]
+    while left:
+        found.append(left.pop())
+        left += children.get(found[-1], [])
+    return found

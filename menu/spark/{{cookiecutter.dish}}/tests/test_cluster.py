@@ -17,6 +17,7 @@ from support import (
     found_in,
     many_rows,
     parity_rows,
+    processes_of,
     start,
     table_of,
 )
@@ -108,17 +109,8 @@ def test_another_run_changes_nothing_even_if_an_executor_is_killed(
 
 def executors_of(root: int) -> list[int]:
     """The processes of a cluster that run its tasks."""
-    children: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        children.setdefault(parent, []).append(int(status.parent.name))
-    found, left = [], [root]
-    while left:
-        process = left.pop()
-        left += children.get(process, [])
-        if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{process}/cmdline").read_bytes():
-            found.append(process)
-    return found
+    return [
+        process
+        for process in processes_of(root)
+        if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
