@@ -1,4 +1,4 @@
-/* Predicts for all rows of rows.bin, round by round; prints the milliseconds of each row in each. */
+/* Predicts for all rows of rows.bin, again and again; prints the milliseconds that each takes. */
 #include "rows.h"
 
 #include <stdio.h>

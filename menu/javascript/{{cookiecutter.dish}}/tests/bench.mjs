@@ -19,7 +19,7 @@ for (const name in features) {
   if (FEATURES[name].kind === "datetime") features[name] = new Date(features[name] * 1000);
 }
 
-/** Milliseconds for one row, by a module that exports `predictor`; clocks of browsers are coarse. */
+/** Milliseconds for one row, by a module that exports `predictor`; browsers have coarse clocks. */
 async function perRow({ module, features }) {
   const { predictor } = await import(module);
   const times = [];
@@ -40,8 +40,9 @@ function memory(pids) {
 /** The bytes of a file of the page with brotli, which takes half a minute; names have a hash. */
 function compressed(name) {
   const kept = `build/${name}.br`;
-  if (!name.includes("-")) return brotliCompressSync(readFileSync(`build/site/${name}`)).length;
-  if (!existsSync(kept)) writeFileSync(kept, brotliCompressSync(readFileSync(`build/site/${name}`)));
+  const brotli = () => brotliCompressSync(readFileSync(`build/site/${name}`));
+  if (!name.includes("-")) return brotli().length;
+  if (!existsSync(kept)) writeFileSync(kept, brotli());
   return statSync(kept).size;
 }
 
@@ -112,8 +113,9 @@ async function onPhone() {
   const starts = [];
   for (let count = 0; count < STARTS; count++) starts.push(await answered({ module, features }));
   const empty = await answered({});
-  const files = readdirSync("build/package", { recursive: true }).filter((it) => it !== "model.onnx");
-  const sizes = files.map((name) => statSync(`build/package/${name}`));
+  const files = readdirSync("build/package", { recursive: true });
+  const shipped = files.filter((name) => name !== "model.onnx");
+  const sizes = shipped.map((name) => statSync(`build/package/${name}`));
   return {
     one_row_ms: row,
     rows_per_second: 1000 / row,
