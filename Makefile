@@ -3,7 +3,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-menu test-pipelines test-fast lint bench menu new describe carry lock upgrade clean
+.PHONY: help demo test test-long test-menu test-pipelines test-fast lint bench menu new describe carry lock upgrade clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,9 +14,14 @@ demo: .venv/ready ## stamp out the default project in build/ and run its demo, f
 	@$(MAKE) --no-print-directory -C build/order-wait-times UV=$(CURDIR)/.venv/bin/uv demo
 
 test: .venv/ready-to-test .venv-clients/ready lint ## stamp out projects of every kind and run them through their own checks
-	.venv/bin/pytest --ignore=tests/test_pipelines.py -m "not menu"
+	.venv/bin/pytest $(LONG:%=--ignore=%) --ignore=tests/test_pipelines.py -m "not menu"
 
-test-menu: .venv/ready-to-test ## the dishes that need compilers, Spark or npm, in projects of each task
+LONG := tests/test_containers.py tests/test_recipes.py
+
+test-long: .venv/ready-to-test ## the default project in containers, by podman and docker, and every recipe of its README
+	.venv/bin/pytest $(LONG)
+
+test-menu: .venv/ready-to-test ## the dishes that need compilers, Spark or npm, and all of them in projects of each task
 	.venv/bin/pytest -m menu
 
 test-pipelines: .venv/ready-to-test ## put eleven pipelines into stamped-out projects, each taken to a green check

@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Stamp
@@ -16,7 +18,7 @@ from stamping.menu import SHARED, menu
 
 DISHES = sorted(menu())
 HEAVY = {"c", "central", "javascript", "notebook", "spark"}
-"""Those that download more than 300 MB: `make test-menu` runs them."""
+"""Those that download more than 300 MB."""
 MOST_LINES = {"c": 225, "front": 430}
 """Of source, and 200 of all others; the translator of the graph, which some share, aside."""
 MOMENTS = "petal_length:float? seen_at:datetime placed_at:datetime?"
@@ -104,17 +106,18 @@ def make(project: Path, *arguments: str) -> bool:
     return done.returncode == 0 and not skipped
 
 
+def cases() -> Iterator[Any]:
+    """The dishes to be checked together in a project of each kind."""
+    for kind in TASKS:
+        for heavy in (False, True):
+            marks = [pytest.mark.menu] if heavy or kind != "default" else []
+            dishes = [each for each in DISHES if (each in HEAVY) == heavy]
+            name = f"{kind}-{'heavy' if heavy else 'light'}"
+            yield pytest.param(kind, dishes, id=name, marks=marks)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "dishes",
-    [
-        pytest.param([each for each in DISHES if each not in HEAVY], id="light"),
-        pytest.param(
-            [each for each in DISHES if each in HEAVY], id="heavy", marks=pytest.mark.menu
-        ),
-    ],
-)
-@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize(("kind", "dishes"), [*cases()])
 def test_every_dish_passes_its_check(
     kind: str, dishes: list[str], stamp: Stamp, tmp_path: Path
 ) -> None:
