@@ -39,7 +39,7 @@ lint: .venv/ready-to-test ## formatting, mistakes and types of the template's ow
 bench: .venv/ready .venv-clients/ready ## measure this beside the tools that a team would pick instead (45 minutes)
 	@$(MAKE) --no-print-directory -C benchmarks bench
 
-menu: .venv/ready ## measure every way to deploy the model in one run, and write docs/menu.md (an hour)
+menu: .venv/ready ## measure every way to deploy the model in one run, and write docs/menu.md (15 minutes)
 	@$(MAKE) --no-print-directory -C benchmarks menu
 
 OUT ?= ..

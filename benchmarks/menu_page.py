@@ -10,6 +10,7 @@ from paths import BUILD, TEMPLATE
 from tables import number
 
 DOCS = TEMPLATE / "docs"
+NUMBERS = DOCS / "menu.json"
 TEXT = TEMPLATE / "benchmarks" / "menu.md"
 """The page without its tables: {measured} and {judged} stand where they go."""
 COLORS = ("#2f81f7", "#b1bac4")
@@ -33,7 +34,7 @@ def write(results: Results, about: About, *, whole: bool) -> None:
     if not whole:
         (BUILD / "menu.json").write_text(numbers, "utf-8")
         return
-    (DOCS / "menu.json").write_text(numbers, "utf-8")
+    NUMBERS.write_text(numbers, "utf-8")
     (DOCS / "menu.svg").write_text(draw(results, about), "utf-8")
     (DOCS / "menu.md").write_text(page(results, about), "utf-8")
 
@@ -57,7 +58,7 @@ def measured(results: Results, about: About) -> str:
     rows = []
     for name, each in results["deployments"].items():
         cells = [cell(each.get(key)) for key in COLUMNS]
-        rows.append([about[name]["title"], about[name]["how"], *cells, str(each["lines"])])
+        rows.append([about[name]["title"], about[name]["how"], *cells, number(each["lines"])])
     head = ["deployment", "how", *COLUMNS.values(), "lines a team owns"]
     return table(head, rows, numbers=len(COLUMNS) + 1)
 
