@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
+from model.artifacts.opening import open_store
+from model.artifacts.verification import verify
+from model.settings import load_settings
+
 Array = np.ndarray[Any, Any]
 FLOAT, DOUBLE, STRING = 1, 11, 8  # of onnx.TensorProto
 LARGEST = np.finfo(float).max
@@ -66,6 +70,21 @@ class Forest(NamedTuple):
     left: Array
     right: Array
     value: Array
+
+
+def current_version() -> tuple[str, Sequence[str], list[Any]]:
+    """The name of the project's current version, its classes if any, and what it computes.
+
+    Raises:
+        ModelError: there is none, or it cannot be verified.
+        NotSupportedError: it is not compiled, or to what expressions lack.
+    """
+    settings = load_settings()
+    artifact = verify(open_store(settings).folder(), settings.model_verify_keys)
+    manifest = artifact.manifest
+    if manifest.compiled.reason:
+        raise NotSupportedError(manifest.compiled.reason)
+    return manifest.version, manifest.classes or (), expressions_of(artifact.content)
 
 
 def expressions_of(model: bytes) -> list[Any]:

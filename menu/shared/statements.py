@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 from contract import FEATURES, TARGET
 from contract.tensors import PROBABILITIES
-from expressions import Expression, Forest, NotSupportedError, expressions_of, in_order
-from model.artifacts.opening import open_store
-from model.artifacts.verification import verify
-from model.settings import load_settings
+from expressions import Expression, Forest, NotSupportedError, current_version, in_order
 
 MOST_NODES = 200_000
 """Of trees: the SQL is 10 MB then, and takes seconds to read."""
@@ -223,10 +220,4 @@ def postgresql_function(version: Version) -> str:
 
 def current() -> Version:
     """The current version."""
-    settings = load_settings()
-    artifact = verify(open_store(settings).folder(), settings.model_verify_keys)
-    manifest = artifact.manifest
-    if manifest.compiled.reason:
-        raise NotSupportedError(manifest.compiled.reason)
-    outputs = expressions_of(artifact.content)
-    return Version(manifest.version, manifest.classes or (), outputs, os.environ["TABLE"])
+    return Version(*current_version(), os.environ["TABLE"])

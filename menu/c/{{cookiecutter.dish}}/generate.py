@@ -10,13 +10,10 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from expressions import Expression, Forest, NotSupportedError, expressions_of, in_order
+from expressions import Expression, Forest, NotSupportedError, current_version, in_order
 
 from contract import FEATURES, MODEL_NAME
-from model.artifacts.opening import open_store
-from model.artifacts.verification import verify
 from model.errors import ModelError
-from model.settings import load_settings
 
 MARK = 0x8000
 MOST_NODES = 0xFFFF
@@ -156,13 +153,7 @@ def parts_of(version: str, classes: Sequence[str], outputs: Sequence[Any]) -> di
 
 def main(folder: Path | None) -> None:
     """Write the current version there."""
-    settings = load_settings()
-    artifact = verify(open_store(settings).folder(), settings.model_verify_keys)
-    manifest = artifact.manifest
-    if manifest.compiled.reason:
-        raise NotSupportedError(manifest.compiled.reason)
-    outputs = expressions_of(artifact.content)
-    parts = parts_of(manifest.version, manifest.classes or (), outputs)
+    parts = parts_of(*current_version())
     if folder:
         for template in Path(__file__).parent.glob("templates/*"):
             text = Template(template.read_text("utf-8")).substitute(parts)
