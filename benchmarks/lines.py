@@ -7,9 +7,9 @@ import ast
 import re
 from pathlib import Path
 
-NOT_SOURCE = {"README.md", "Makefile", ".gitignore", ".npmrc", "bench.py", "py.typed", "ruff.toml"}
+NOT_SOURCE = {"README.md", "Makefile", "py.typed"}
 SETTINGS = {".ini", ".json", ".toml"}
-FOLDERS_LEFT_OUT = {"tests", "build", "node_modules", ".venv", "__pycache__"}
+FOLDERS_LEFT_OUT = {"tests", "build", "node_modules", "__pycache__"}
 SLASHES = re.compile(r"/\*.*?\*/|(?<![:'\"])//[^\n]*", re.DOTALL)
 COMMENTS = {
     **dict.fromkeys((".c", ".h", ".ts", ".tsx", ".js", ".mjs", ".css"), SLASHES),
@@ -29,7 +29,8 @@ def is_source(path: Path) -> bool:
     """Whether a file of a dish is its source, given its path within the dish."""
     lock = path.name.startswith("requirements") and path.suffix in (".txt", ".in")
     is_left_out = lock or path.name in NOT_SOURCE or path.suffix in SETTINGS
-    return not is_left_out and not FOLDERS_LEFT_OUT & {*path.parts}
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return not (is_left_out or is_hidden or FOLDERS_LEFT_OUT & {*path.parts})
 
 
 def lines_of(path: Path) -> int:
