@@ -118,14 +118,15 @@ def memory_mb(process: int | str = "self") -> float:
     return int(kib) * 1024 / 1e6
 
 
-def packages_mb(environment: Path, requirements: Path | None = None) -> float:
-    """Megabytes of what is installed in an environment: all of it, or what a file pins."""
-    pinned = re.findall(r"(?m)^([a-z0-9-]+)==", requirements.read_text()) if requirements else None
+def packages_mb(environment: Path, *requirements: Path) -> float:
+    """Megabytes of what is installed in an environment: all of it, or what files pin."""
+    pins = "".join(path.read_text("utf-8") for path in requirements)
+    pinned = set(re.findall(r"(?m)^([a-z0-9-]+)==", pins))
     (packages,) = environment.glob("lib/python*/site-packages")
     return sum(
         (file.size or 0) / 1e6
         for each in distributions(path=[str(packages)])
-        if pinned is None or re.sub("[-_.]+", "-", each.name).lower() in pinned
+        if not requirements or re.sub("[-_.]+", "-", each.name).lower() in pinned
         for file in each.files or []
     )
 

@@ -7,15 +7,14 @@ a worker needs, Spark among them, and the version.
 
 import json
 import os
-import re
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+from measuring import files_mb, memory_mb, packages_mb
 from support import DISH, LOG, ROOT, many_rows, processes_of, start
 
 from model.artifacts.opening import open_store
@@ -33,25 +32,20 @@ def one_process(source: Path) -> float:
     return monotonic() - begin
 
 
-def memory_mb(root: int) -> float:
-    """Of a process and all that it has started; what they share, by the share of each."""
-    total = 0
+def cluster_mb(root: int) -> float:
+    """Megabytes of a process and all that it has started."""
+    total = 0.0
     for process in processes_of(root):
-        with suppress(OSError):  # it has ended
-            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-            total += sum(map(int, re.findall(r"(?m)^Pss: +(\d+) kB", rollup)))
-    return total * 1024 / 1e6
+        with suppress(OSError, ValueError):  # it has ended
+            total += memory_mb(process)
+    return total
 
 
 def shipped_mb() -> float:
-    """Of the packages and of the version."""
+    """Megabytes of the packages and of the version."""
     pins = [ROOT / "model/requirements.txt", DISH / "requirements.txt"]
-    text = "\n".join(path.read_text("utf-8") for path in pins)
-    total = sum(path.stat().st_size for path in open_store(load_settings()).folder().iterdir())
-    for package in set(re.findall(r"(?m)^([A-Za-z0-9._-]+)==", text)):
-        with suppress(PackageNotFoundError):  # of another system
-            total += sum(path.size or 0 for path in files(package) or [])
-    return total / 1e6
+    version = files_mb(open_store(load_settings()).folder())
+    return packages_mb(DISH / ".venv", *pins) + version
 
 
 def main(rows: int) -> None:
@@ -69,7 +63,7 @@ def main(rows: int) -> None:
         next(said)
         start_seconds = monotonic() - begin
         seconds = [next(said) for _ in range(4)]
-        memory = memory_mb(process.pid)  # while the last table is predicted
+        memory = cluster_mb(process.pid)  # while the last table is predicted
         seconds += said
         assert process.wait() == 0, LOG.read_text("utf-8")[-5000:]
     together = min(seconds[-2:]) - min(seconds[1:3])
