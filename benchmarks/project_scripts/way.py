@@ -7,12 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 
-from measuring import CALLERS, SECONDS, calls_of, memory_mb, processes, serving_mb, show, wait_for
+from measuring import CALLERS, memory_mb, processes, serving_mb, show, speeds, wait_for
 
 from contract import Features, golden
 from contract.tracing import Trace
@@ -39,20 +37,10 @@ def main(url: str) -> None:
                 raise ConnectionError(str(error)) from error
 
         wait_for(ask)
-        start_seconds = time.perf_counter() - start
-        calls_of(ask, SECONDS / 4)  # warms up
-        alone = calls_of(ask, SECONDS)
-        asks: list[Callable[[], None]] = [ask] * CALLERS
-        with ThreadPoolExecutor(CALLERS) as threads:
-            calls = [*threads.map(calls_of, asks, [SECONDS] * CALLERS)]
+        numbers = {"start_seconds": time.perf_counter() - start}
+        numbers |= speeds(ask, [ask] * CALLERS)
         others = [*processes(os.getpid())][1:]
-        memory = sum(map(memory_mb, others)) or memory_mb() - before
-    numbers = {
-        "one_row_ms": 1000 * median(alone),
-        "rows_per_second": sum(map(len, calls)) / SECONDS,
-        "start_seconds": start_seconds,
-        "memory_mb": memory,
-    }
+        numbers["memory_mb"] = sum(map(memory_mb, others)) or memory_mb() - before
     show({**numbers, "shipped_mb": serving_mb()})
 
 

@@ -6,12 +6,13 @@ Linux alone tells what memory processes share.
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import distributions
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 
@@ -65,20 +66,23 @@ def measure(
         with start() as running:
             ask = running.connect()
             wait_for(ask)
-            start_seconds = time.perf_counter() - begin
-            calls_of(ask, SECONDS / 4)  # warms up
-            alone = calls_of(ask, SECONDS)
-            asks = [running.connect() for _ in range(callers)]
-            with ThreadPoolExecutor(callers) as threads:
-                calls = [*threads.map(calls_of, asks, [SECONDS] * callers)]
-            numbers = {
-                "one_row_ms": 1000 * median(alone),
-                "rows_per_second": sum(map(len, calls)) / SECONDS,
-                "start_seconds": start_seconds,
-                "memory_mb": sum(map(memory_mb, processes(running.process))),
-            }
+            numbers = {"start_seconds": time.perf_counter() - begin}
+            numbers |= speeds(ask, [running.connect() for _ in range(callers)])
+            numbers["memory_mb"] = sum(map(memory_mb, processes(running.process)))
         found.append(numbers)
     return {name: median(each[name] for each in found) for name in found[0]}
+
+
+def speeds(ask: Ask, asks: Sequence[Ask]) -> dict[str, float]:
+    """How long one caller waits, and how many predictions several get in a second."""
+    calls_of(ask, SECONDS / 4)  # warms up
+    alone = calls_of(ask, SECONDS)
+    with ThreadPoolExecutor(len(asks)) as threads:
+        calls = [*threads.map(calls_of, asks, repeat(SECONDS))]
+    return {
+        "one_row_ms": 1000 * median(alone),
+        "rows_per_second": sum(map(len, calls)) / SECONDS,
+    }
 
 
 def wait_for(ask: Ask) -> None:
